@@ -1,0 +1,114 @@
+"""The catalogue in memory: one growing matrix of text vectors, a row per item.
+
+Row numbers are given in the order of arrival, stay the same for the life of the process, and mean
+nothing outside it: whatever is saved is keyed by item id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.events import ItemVector
+
+UNKNOWN = -1
+"""The row of an item that the catalogue doesn't hold."""
+
+_FIRST_CAPACITY = 1024
+
+
+class Catalog:
+    """Items by row, with their L2-normalised text vectors.
+
+    Examples
+    --------
+    >>> catalog = Catalog(width=2)
+    >>> vector = np.array([1, 0], dtype="<f2").tobytes()
+    >>> catalog.upsert([ItemVector(item_id="a", vector=vector, encoder="test", text_hash="",
+    ...                            first_seen_ms=0, title="Red tea pot")])
+    >>> catalog.rows(["a", "b"]).tolist(), catalog.item(0).title, len(catalog)
+    ([0, -1], 'Red tea pot', 1)
+    >>> catalog.delete(["a"])
+    >>> catalog.available.tolist(), len(catalog)
+    ([False], 1)
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._row_of: dict[str, int] = {}
+        self._items: list[ItemVector] = []
+        self._vectors: NDArray[np.float32] = np.zeros((_FIRST_CAPACITY, width), np.float32)
+        self._available: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, np.bool_)
+
+    def __len__(self) -> int:
+        """The number of rows, deleted items included."""
+        return len(self._items)
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """Text vectors, shape (items, width); a zero row has no text. A view: don't write."""
+        return self._vectors[: len(self._items)]
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """Whether each row may be recommended, shape (items,). A view: don't write."""
+        return self._available[: len(self._items)]
+
+    def row(self, item_id: str) -> int:
+        """The row of an item, `UNKNOWN` if it has none."""
+        return self._row_of.get(item_id, UNKNOWN)
+
+    def rows(self, item_ids: Iterable[str]) -> NDArray[np.int32]:
+        """The rows of many items, `UNKNOWN` where there is none."""
+        find = self._row_of.get
+        return np.array([find(item_id, UNKNOWN) for item_id in item_ids], dtype=np.int32)
+
+    def item(self, row: int) -> ItemVector:
+        """What is known of the item in a row."""
+        return self._items[row]
+
+    def upsert(self, items: Sequence[ItemVector]) -> None:
+        """Add items, or replace what is known of them.
+
+        Raises
+        ------
+        ValueError
+            If a vector's width is not the catalogue's.
+        """
+        for item in items:
+            vector = np.frombuffer(item.vector, dtype="<f2")
+            if vector.size not in (0, self.width):
+                msg = (
+                    f"item {item.item_id!r}: vector of width {vector.size}, the catalogue has "
+                    f"{self.width}; was the encoder changed from {item.encoder!r}?"
+                )
+                raise ValueError(msg)
+            row = self._row_of.get(item.item_id)
+            if row is None:
+                row = len(self._items)
+                self._reserve(row + 1)
+                self._row_of[item.item_id] = row
+                self._items.append(item)
+            else:
+                self._items[row] = item
+            self._vectors[row] = vector if vector.size else 0.0
+            self._available[row] = item.available
+
+    def delete(self, item_ids: Iterable[str]) -> None:
+        """Withdraw items: their rows stay, and are never recommended again until upserted."""
+        for item_id in item_ids:
+            row = self._row_of.get(item_id)
+            if row is not None:
+                self._available[row] = False
+
+    def _reserve(self, rows: int) -> None:
+        capacity = len(self._available)
+        if rows <= capacity:
+            return
+        grown = max(rows, 2 * capacity)
+        self._vectors = np.concatenate(
+            [self._vectors, np.zeros((grown - capacity, self.width), np.float32)]
+        )
+        self._available = np.concatenate([self._available, np.zeros(grown - capacity, np.bool_)])

@@ -1,0 +1,1 @@
+"""The online learner: text encoder, behaviour transformer, adapters, prequential learning."""

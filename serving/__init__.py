@@ -1,0 +1,1 @@
+"""Requests in, recommendations out: retrieval, ranking, diversity, reasons, adapter swaps."""

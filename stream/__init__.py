@@ -1,0 +1,1 @@
+"""Kafka in: events, topics, the micro-batch transport, ingest. Read `events.py` first."""

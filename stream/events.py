@@ -1,0 +1,268 @@
+"""Every record that crosses a topic, as a frozen struct.
+
+The first part is what shops send (`Click`, `Purchase`, `Review`, `Item`, `Request`), the second
+what Tidemill's rooms say to each other and to the shop. Public topics carry JSON; `examples` and
+`item-vectors`, which only Tidemill reads, carry msgpack. New fields always come with a default, so
+that an older reader and a newer writer understand each other.
+
+One decoder and one encoder per type are made here, once: making them is slow, using them is not.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
+"""An identifier: 1 to 256 characters. Control characters are refused when it is parsed."""
+
+Timestamp = int | str
+"""Milliseconds since the epoch, or an ISO 8601 date and time with its zone."""
+
+Kind = Literal["view", "click", "cart", "purchase", "review"]
+"""What a user did, from the weakest sign of interest to the strongest."""
+
+KINDS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "review")
+"""`Kind` in the order of the codes that the learner uses."""
+
+
+# What shops send -------------------------------------------------------------------------------
+
+
+class Click(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `clicks`."""
+
+    user_id: Id
+    item_id: Id
+    ts: Timestamp
+    action: Literal["view", "click", "cart"] = "click"
+    event_id: Id | None = None
+    recommendation_id: Id | None = None
+    session_id: Id | None = None
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `purchases`."""
+
+    user_id: Id
+    item_id: Id
+    ts: Timestamp
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    price: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    event_id: Id | None = None
+    recommendation_id: Id | None = None
+    session_id: Id | None = None
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `reviews`."""
+
+    user_id: Id
+    item_id: Id
+    ts: Timestamp
+    rating: Annotated[float, Meta(ge=1, le=5)] | None = None
+    title: str = ""
+    text: str = ""
+    event_id: Id | None = None
+    recommendation_id: Id | None = None
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `items`; a null value deletes the item."""
+
+    item_id: Id
+    title: str = ""
+    description: str = ""
+    category: tuple[str, ...] | str = ()
+    brand: str = ""
+    price: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    available: bool = True
+    image_vector: tuple[float, ...] | None = None
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """What the items of an answer must satisfy; an empty filter lets everything through."""
+
+    category: str | None = None
+    brand: str | None = None
+    price_min: float | None = None
+    price_max: float | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `requests`: who wants how many recommendations, and where."""
+
+    request_id: Id
+    user_id: Id
+    k: Annotated[int, Meta(ge=1, le=200)] = 10
+    surface: Annotated[str, Meta(max_length=64)] = "home"
+    context_item: Id | None = None
+    filters: Filters = Filters()
+    query: Annotated[str, Meta(max_length=1_000)] | None = None
+
+
+# What Tidemill says ----------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `events`: validated, with an id and a time in milliseconds.
+
+    `source` names the raw record (`topic-partition-offset`), `received_ms` is that record's Kafka
+    timestamp: the moment from which freshness is counted.
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    kind: Kind
+    ts_ms: int
+    source: str
+    received_ms: int
+    quantity: int = 1
+    price: float | None = None
+    rating: float | None = None
+    title: str = ""
+    text: str = ""
+    recommendation_id: str | None = None
+    session_id: str | None = None
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """One past event of a user, as short as a history needs it."""
+
+    item_id: str
+    kind: Kind
+    ts_ms: int
+    rating: float | None = None
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `examples`: an event, and the user's history strictly before it.
+
+    `partition` and `offset` are the event's place in `events`. They grow along every partition,
+    so the learner recognises an example that it has already learnt by comparing two numbers.
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    kind: Kind
+    ts_ms: int
+    received_ms: int
+    partition: int
+    offset: int
+    history: tuple[Step, ...]
+    user_events: int
+    rating: float | None = None
+
+
+class InterestShift(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `interest-shifts`: whose interest moved, from where to where."""
+
+    user_id: str
+    event_id: str
+    ts_ms: int
+    from_category: str
+    to_category: str
+    divergence: float
+    usual_divergence: float
+    user_events: int
+    received_ms: int
+    evidence: tuple[str, ...] = ()
+
+
+class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `item-vectors`: a validated item and its text vector.
+
+    `vector` holds little-endian float16, L2-normalised; it is empty for an item without text.
+    `text_hash` tells whether the text changed since it was encoded; `encoder` names who did it.
+    """
+
+    item_id: str
+    vector: bytes
+    encoder: str
+    text_hash: str
+    first_seen_ms: int
+    title: str = ""
+    category: tuple[str, ...] = ()
+    brand: str = ""
+    price: float | None = None
+    available: bool = True
+
+
+class AdapterVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `adapters`: a model version and what it has learnt.
+
+    `offsets` maps each partition of `events` to the next offset that it has not learnt.
+    """
+
+    model: str
+    version: int
+    path: str
+    sha256: str
+    parent: int | None
+    offsets: dict[str, int]
+    learnt: int
+    created_ms: int
+    loss: float | None = None
+    ndcg10: float | None = None
+    ndcg10_popularity: float | None = None
+    status: Literal["live", "rolled-back"] = "live"
+
+
+class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a list, with the reason that a shopper can read."""
+
+    item_id: str
+    score: float
+    title: str = ""
+    reason: str = ""
+    because_item: str | None = None
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an answer's time went, in milliseconds; shared by all answers of a micro-batch."""
+
+    features_ms: float
+    score_ms: float
+    total_ms: float
+
+
+AnswerPath = Literal["model", "cold_user", "no_model", "empty_catalogue"]
+"""Which way an answer was made: the whole model, without a history, without a model, or empty."""
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `recommendations`.
+
+    `seen_event_id` is the newest event of the user that the answer takes into account;
+    `trigger` says whether it was asked for or pushed after that event.
+    """
+
+    recommendation_id: str
+    request_id: str | None
+    user_id: str
+    ts_ms: int
+    items: tuple[RecommendedItem, ...]
+    path: AnswerPath
+    model_version: int | None
+    trigger: Literal["request", "event"] = "request"
+    surface: str = "home"
+    variant: str = "model"
+    seen_event_id: str | None = None
+    timings: Timings | None = None
+
+
+# Decoders and encoders -------------------------------------------------------------------------
+
+json_encode = msgspec.json.Encoder().encode
+msgpack_encode = msgspec.msgpack.Encoder().encode
+
+decode_event = msgspec.json.Decoder(Event).decode
+decode_example = msgspec.msgpack.Decoder(Example).decode
+decode_shift = msgspec.json.Decoder(InterestShift).decode
+decode_item_vector = msgspec.msgpack.Decoder(ItemVector).decode
+decode_adapter = msgspec.json.Decoder(AdapterVersion).decode
+decode_recommendation = msgspec.json.Decoder(Recommendation).decode

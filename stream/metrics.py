@@ -1,0 +1,192 @@
+"""Every metric that Tidemill exposes, on one page.
+
+Base units; counters end in `_total`; labels come from closed sets, never from what a producer
+sends. A metric's help says what a rise means.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+_FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FRESH_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SIZE = (1, 4, 16, 64, 256, 1024, 4096, 16384)
+
+# Every role ------------------------------------------------------------------------------------
+
+ROLE_READY = Gauge(
+    "tidemill_role_ready",
+    "1 once the role has its partitions and its state; 0 while it starts or recovers.",
+    registry=REGISTRY,
+)
+RUN_RECORDS = Histogram(
+    "tidemill_run_records",
+    "Records in one micro-batch. A rise means that the role is catching up.",
+    ["stage"],
+    buckets=_SIZE,
+    registry=REGISTRY,
+)
+RUN_SECONDS = Histogram(
+    "tidemill_run_seconds",
+    "Seconds spent on one micro-batch. A rise means slower work or larger batches.",
+    ["stage"],
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+EVENT_AGE_SECONDS = Histogram(
+    "tidemill_event_age_seconds",
+    "Seconds from the producer's record to the end of a stage. A rise means staler answers.",
+    ["stage"],
+    buckets=_FRESH_S,
+    registry=REGISTRY,
+)
+DEAD_LETTERS = Counter(
+    "tidemill_dead_letters_total",
+    "Records refused and kept in dead-letters. A rise means that a producer sends rubbish.",
+    ["role", "reason"],
+    registry=REGISTRY,
+)
+RETRIES = Counter(
+    "tidemill_retries_total",
+    "Calls repeated because a broker or store was away. A rise means an outage.",
+    ["role"],
+    registry=REGISTRY,
+)
+
+# Ingest ----------------------------------------------------------------------------------------
+
+INGEST_RECORDS = Counter(
+    "tidemill_ingest_records_total",
+    "Raw records by what became of them. All three together are the shop's traffic.",
+    ["topic", "outcome"],
+    registry=REGISTRY,
+)
+
+# Profile and online features -------------------------------------------------------------------
+
+PROFILE_EVENTS = Counter(
+    "tidemill_profile_events_total",
+    "Events by whether the profile applied them or had seen them before.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+PROFILE_USERS = Counter(
+    "tidemill_profile_users_total", "Users seen for the first time.", registry=REGISTRY
+)
+INTEREST_SHIFTS = Counter(
+    "tidemill_interest_shifts_total",
+    "Users whose interest moved. A rise means a changing season, or too sensitive a detector.",
+    registry=REGISTRY,
+)
+ONLINE_STORE_SECONDS = Histogram(
+    "tidemill_online_store_seconds",
+    "Seconds of one read or write of Feast's online store. A rise delays every answer.",
+    ["operation"],
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+ONLINE_STORE_ROWS = Counter(
+    "tidemill_online_store_rows_total",
+    "Rows read from or written to Feast's online store.",
+    ["operation"],
+    registry=REGISTRY,
+)
+
+# Learner ---------------------------------------------------------------------------------------
+
+LEARNER_EXAMPLES = Counter(
+    "tidemill_learner_examples_total",
+    "Examples by whether they were learnt, were learnt before, or have an unknown item.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+LEARNER_UPDATES = Counter(
+    "tidemill_learner_updates_total", "Gradient steps taken.", registry=REGISTRY
+)
+LEARNER_LOSS = Gauge(
+    "tidemill_learner_loss",
+    "Prequential loss of the newest micro-batch. A lasting rise means drift or divergence.",
+    registry=REGISTRY,
+)
+LEARNER_RATE = Gauge(
+    "tidemill_learner_rate",
+    "The learning rate's factor: above 1 after a drift signal, decaying back to 1.",
+    registry=REGISTRY,
+)
+PREQUENTIAL_NDCG10 = Gauge(
+    "tidemill_prequential_ndcg10",
+    "NDCG@10 before learning, decayed mean over the newest examples. `online` should lead.",
+    ["model"],
+    registry=REGISTRY,
+)
+DRIFT_SIGNALS = Counter(
+    "tidemill_drift_signals_total",
+    "Drift detections on the learner's loss. A rise means that the shop is changing.",
+    ["detector"],
+    registry=REGISTRY,
+)
+ADAPTERS_PUBLISHED = Counter(
+    "tidemill_adapters_published_total",
+    "Model versions by the gate's decision.",
+    ["decision"],
+    registry=REGISTRY,
+)
+CHECKPOINT_SECONDS = Histogram(
+    "tidemill_checkpoint_seconds",
+    "Seconds to write one checkpoint.",
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+CATALOGUE_ITEMS = Gauge(
+    "tidemill_catalogue_items",
+    "Items known to the role, by whether they may be recommended.",
+    ["state"],
+    registry=REGISTRY,
+)
+ENCODED_ITEMS = Counter(
+    "tidemill_encoded_items_total", "Item texts turned into vectors.", registry=REGISTRY
+)
+
+# Serving ---------------------------------------------------------------------------------------
+
+ADAPTER_VERSION = Gauge(
+    "tidemill_adapter_version",
+    "The model version in use by the role. A flat line means that nothing new is learnt.",
+    registry=REGISTRY,
+)
+ADAPTER_SWAPS = Counter(
+    "tidemill_adapter_swaps_total",
+    "Model versions loaded, or refused because their hash or content was wrong.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+ANSWERS = Counter(
+    "tidemill_answers_total",
+    "Recommendations sent, by the way they were made and what triggered them.",
+    ["path", "trigger"],
+    registry=REGISTRY,
+)
+ANSWER_SECONDS = Histogram(
+    "tidemill_answer_seconds",
+    "Seconds of one micro-batch of answers, by phase.",
+    ["phase"],
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+
+# Supervisor ------------------------------------------------------------------------------------
+
+ROLE_RESTARTS = Counter(
+    "tidemill_role_restarts_total",
+    "Role processes restarted after a crash.",
+    ["role"],
+    registry=REGISTRY,
+)
+CONSUMER_LAG = Gauge(
+    "tidemill_consumer_lag_records",
+    "Records not yet consumed, by role and topic. A lasting rise means too few workers.",
+    ["role", "topic"],
+    registry=REGISTRY,
+)

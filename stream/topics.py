@@ -1,0 +1,128 @@
+"""The topics: their names, keys, clean-up policies and schemas, in one table.
+
+>>> topics = Topics("shop.")
+>>> topics.clicks
+'shop.clicks'
+>>> [spec.name for spec in SPECS if spec.compacted]
+['items', 'item-vectors', 'adapters']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from stream import events
+
+DAY_MS = 86_400_000
+
+COMPACTION_LAG_MS = 3_600_000
+"""A tombstone is honoured within this time and a segment roll: what a deleted item may outlive."""
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """What one topic holds and how the broker keeps it."""
+
+    name: str
+    key: str
+    summary: str
+    schema: type[msgspec.Struct] | None
+    written_by: str
+    compacted: bool = False
+    retention_ms: int = 7 * DAY_MS
+
+    @property
+    def config(self) -> Mapping[str, str]:
+        """The broker's settings of this topic."""
+        if self.compacted:
+            return {
+                "cleanup.policy": "compact",
+                "max.compaction.lag.ms": str(COMPACTION_LAG_MS),
+                "segment.ms": str(COMPACTION_LAG_MS),
+            }
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
+
+SPECS: tuple[TopicSpec, ...] = (
+    TopicSpec("clicks", "any", "views, clicks and carts", events.Click, "the shop"),
+    TopicSpec("purchases", "any", "purchases", events.Purchase, "the shop"),
+    TopicSpec("reviews", "any", "ratings and review texts", events.Review, "the shop"),
+    TopicSpec("items", "item_id", "the catalogue", events.Item, "the shop", compacted=True),
+    TopicSpec("requests", "user_id", "who wants recommendations", events.Request, "the shop"),
+    TopicSpec("events", "user_id", "one validated stream", events.Event, "ingest"),
+    TopicSpec("examples", "user_id", "events with their history", events.Example, "profile"),
+    TopicSpec(
+        "interest-shifts", "user_id", "whose interest moved", events.InterestShift, "profile"
+    ),
+    TopicSpec(
+        "item-vectors",
+        "item_id",
+        "validated items with their text vectors",
+        events.ItemVector,
+        "learner",
+        compacted=True,
+    ),
+    TopicSpec(
+        "adapters",
+        "model",
+        "model versions and what they have learnt",
+        events.AdapterVersion,
+        "learner",
+        compacted=True,
+    ),
+    TopicSpec(
+        "recommendations",
+        "user_id",
+        "answers, asked for or pushed",
+        events.Recommendation,
+        "serving",
+    ),
+    TopicSpec(
+        "dead-letters",
+        "source",
+        "refused records, byte for byte, with the reason in their headers",
+        None,
+        "every role",
+        retention_ms=30 * DAY_MS,
+    ),
+)
+
+RAW_EVENT_TOPICS = ("clicks", "purchases", "reviews")
+"""The topics whose records ingest turns into `events`."""
+
+
+class Topics:
+    """Full topic names under one prefix."""
+
+    def __init__(self, prefix: str = "tidemill.") -> None:
+        self.prefix = prefix
+        self.clicks = f"{prefix}clicks"
+        self.purchases = f"{prefix}purchases"
+        self.reviews = f"{prefix}reviews"
+        self.items = f"{prefix}items"
+        self.requests = f"{prefix}requests"
+        self.events = f"{prefix}events"
+        self.examples = f"{prefix}examples"
+        self.interest_shifts = f"{prefix}interest-shifts"
+        self.item_vectors = f"{prefix}item-vectors"
+        self.adapters = f"{prefix}adapters"
+        self.recommendations = f"{prefix}recommendations"
+        self.dead_letters = f"{prefix}dead-letters"
+
+    @property
+    def raw_events(self) -> tuple[str, str, str]:
+        """The topics whose records ingest turns into `events`."""
+        return (self.clicks, self.purchases, self.reviews)
+
+    def full(self, spec: TopicSpec) -> str:
+        """The name of a topic on the broker."""
+        return f"{self.prefix}{spec.name}"
+
+
+def json_schema(spec: TopicSpec) -> dict[str, Any] | None:
+    """The JSON Schema of a topic's payload; `None` for `dead-letters`, which holds any bytes."""
+    return None if spec.schema is None else msgspec.json.schema(spec.schema)
