@@ -1,0 +1,55 @@
+# make demo     everything, from nothing to live recommendations (ARGS="--events 3000")
+# make test     the checks and every test
+# make install  .venv with the command in .venv/bin/tidemill
+# make check    formatting, lint, types, import rules
+# make bench    benchmarks on recorded logs (TIDEMILL_DATA=folder)
+# make lock     resolve requirements.lock anew
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+ARGS ?=
+
+.PHONY: demo test install check services bench lock clean
+
+demo: install
+	$(BIN)/tidemill demo $(ARGS)
+
+test: install services check
+	$(BIN)/pytest $(ARGS)
+
+install: $(STAMP)
+
+# uv itself comes from the lock too, by its hash; then it installs all the rest in parallel.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; choose one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@awk '/^uv==/{p=1; print; next} /^[^ ]/{p=0} p' requirements.lock > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Redis and Prometheus are Debian packages; without them their tests are skipped and say so.
+services:
+	@command -v redis-server >/dev/null && command -v prometheus >/dev/null || \
+	  { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server prometheus; } || \
+	  echo "redis-server or prometheus is missing: the tests that need them will be skipped"
+
+bench: install
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: install
+	$(BIN)/uv pip compile pyproject.toml --universal --extra dev --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis
