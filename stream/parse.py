@@ -1,0 +1,303 @@
+"""Bytes from a raw topic → a validated struct, or `BadRecord`: nothing else ever comes out.
+
+The decoder checks types and ranges; what it can't know is checked here: identifiers that would
+break a key or a log line, times that can't be, texts without end. Unknown fields are ignored, so
+that a shop may send more than Tidemill reads. The good path is short on purpose; the words for a
+refusal are found in `stream.parse_faults`, and only after a refusal.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from stream.batching import Record
+from stream.errors import BadRecord
+from stream.events import Click, Event, Item, Kind, Purchase, Request, Review
+from stream.parse_faults import ID_WANTED, TS_WANTED, explain
+
+TopicKind = Literal["clicks", "purchases", "reviews"]
+"""Which raw topic a record came from, without the prefix."""
+
+MAX_RECORD_BYTES = 1_048_576
+"""Kafka's own default limit: a larger value can only come from a broker set up otherwise."""
+
+MAX_TEXT_CHARS = 100_000
+"""A review or description: ten times the longest real ones; beyond it, encoding takes seconds."""
+
+MAX_NAME_CHARS = 10_000
+"""A title, a brand, or one level of a category."""
+
+MAX_ID_CHARS = 256
+MAX_CATEGORY_LEVELS = 16
+MAX_IMAGE_VECTOR = 8_192
+
+_DAY_MS = 86_400_000
+_SECONDS_BELOW = 100_000_000_000
+"""1e11 ms is March 1973, 1e11 s the year 5138: a smaller number is meant in seconds."""
+_MICROSECONDS_ABOVE = 100_000_000_000_000
+_EARLIEST_MS = 631_152_000_000
+"""1990: no shop's log is older, but many a default value is."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+_decode_click = msgspec.json.Decoder(Click).decode
+_decode_purchase = msgspec.json.Decoder(Purchase).decode
+_decode_review = msgspec.json.Decoder(Review).decode
+_decode_item = msgspec.json.Decoder(Item).decode
+_decode_request = msgspec.json.Decoder(Request).decode
+
+_DECODE_FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def parse_event(
+    topic_kind: TopicKind, value: bytes | None, source: str, received_ms: int, now_ms: int
+) -> Event:
+    """Validate a record of `clicks`, `purchases` or `reviews`.
+
+    Parameters
+    ----------
+    topic_kind
+        The raw topic's name without its prefix: it decides the schema.
+    value
+        The record's value, any bytes.
+    source
+        `topic-partition-offset`: the event's id where the producer gave none.
+    received_ms
+        The record's Kafka timestamp.
+    now_ms
+        The time of day: an event from more than one day ahead of it is refused.
+
+    Raises
+    ------
+    BadRecord
+        Whatever is wrong with it.
+
+    Examples
+    --------
+    >>> value = b'{"user_id": "ann", "item_id": "tea", "ts": "2026-05-01T09:00:00Z"}'
+    >>> event = parse_event("clicks", value, "clicks-0-7", 1_777_626_000_500, 1_777_626_001_000)
+    >>> event.event_id, event.kind, event.ts_ms
+    ('clicks-0-7', 'click', 1777626000000)
+    >>> parse_event("clicks", b'{"user_id": "ann", "item_id": "tea"}', "clicks-0-8", 0, 0)
+    Traceback (most recent call last):
+        ...
+    stream.errors.BadRecord: `ts` must be given, got ['user_id', 'item_id']
+    """
+    if value is None or len(value) > MAX_RECORD_BYTES:
+        raise _no_value(value)
+    kind: Kind
+    quantity, price, rating, title, text, session_id = 1, None, None, "", "", None
+    try:
+        if topic_kind == "clicks":
+            raw: Click | Purchase | Review = (click := _decode_click(value))
+            kind, session_id = click.action, click.session_id
+        elif topic_kind == "purchases":
+            raw = purchase = _decode_purchase(value)
+            kind, session_id = "purchase", purchase.session_id
+            quantity, price = purchase.quantity, purchase.price
+        else:
+            raw = review = _decode_review(value)
+            kind, rating, title, text = "review", review.rating, review.title, review.text
+    except _DECODE_FAULTS as error:
+        raise explain(value, error) from None
+
+    user_id, item_id = raw.user_id, raw.item_id
+    event_id, recommendation_id = raw.event_id, raw.recommendation_id
+    if not (user_id.isprintable() and " " != user_id[0] and " " != user_id[-1]):
+        raise BadRecord(field="user_id", value=user_id, wanted=ID_WANTED, reason="bad_id")
+    if not (item_id.isprintable() and " " != item_id[0] and " " != item_id[-1]):
+        raise BadRecord(field="item_id", value=item_id, wanted=ID_WANTED, reason="bad_id")
+    if event_id is None:
+        event_id = source
+    else:
+        _check_id("event_id", event_id)
+    if recommendation_id is not None:
+        _check_id("recommendation_id", recommendation_id)
+    if session_id is not None:
+        _check_id("session_id", session_id)
+    ts_ms = _checked_ms(raw.ts, now_ms)
+    if text or title:
+        _check_text("text", text, MAX_TEXT_CHARS)
+        _check_text("title", title, MAX_NAME_CHARS)
+    return Event(
+        event_id=event_id,
+        user_id=user_id,
+        item_id=item_id,
+        kind=kind,
+        ts_ms=ts_ms,
+        source=source,
+        received_ms=received_ms,
+        quantity=quantity,
+        price=price,
+        rating=rating,
+        title=title,
+        text=text,
+        recommendation_id=recommendation_id,
+        session_id=session_id,
+    )
+
+
+def parse_item(record: Record) -> Item:
+    r"""Validate a record of `items`: texts stripped, the category as a path of names.
+
+    A tombstone has no item in it and is refused as empty: ask `record.value is None` first, and
+    `parse_item_key` for the item that it deletes.
+
+    >>> from stream.batching import PlainRecord
+    >>> value = b'{"item_id": "tea", "title": " Green tea\\n", "category": "Kitchen > Tea"}'
+    >>> item = parse_item(PlainRecord(b"tea", value, 0))
+    >>> item.title, item.category
+    ('Green tea', ('Kitchen', 'Tea'))
+    """
+    value = record.value
+    if value is None or len(value) > MAX_RECORD_BYTES:
+        raise _no_value(value)
+    try:
+        item = _decode_item(value)
+    except _DECODE_FAULTS as error:
+        raise explain(value, error) from None
+    _check_id("item_id", item.item_id)
+    if record.key is not None and record.key != item.item_id.encode():
+        wanted = f"the item_id {item.item_id!r}: the topic is compacted by it"
+        raise BadRecord(field="key", value=record.key[:300], wanted=wanted, reason="bad_id")
+    _check_text("title", item.title, MAX_NAME_CHARS)
+    _check_text("description", item.description, MAX_TEXT_CHARS)
+    _check_text("brand", item.brand, MAX_NAME_CHARS)
+    if item.image_vector is not None and not 0 < len(item.image_vector) <= MAX_IMAGE_VECTOR:
+        wanted = f"1 to {MAX_IMAGE_VECTOR} numbers"
+        raise BadRecord(
+            field="image_vector",
+            value=f"{len(item.image_vector)} numbers",
+            wanted=wanted,
+            reason="too_large",
+        )
+    return msgspec.structs.replace(
+        item,
+        title=item.title.strip(),
+        description=item.description.strip(),
+        brand=item.brand.strip(),
+        category=parse_category(item.category),
+    )
+
+
+def parse_item_key(record: Record) -> str:
+    """Read the item id from a record's key: what a tombstone of `items` deletes.
+
+    >>> from stream.batching import PlainRecord
+    >>> parse_item_key(PlainRecord(b"tea", None, 0))
+    'tea'
+    """
+    if not record.key:
+        raise BadRecord(field="key", value=record.key, wanted="the item_id", reason="missing_field")
+    try:
+        item_id = record.key.decode()
+    except UnicodeError:
+        raise BadRecord(
+            field="key", value=record.key[:300], wanted="the item_id as UTF-8 text", reason="bad_id"
+        ) from None
+    if len(item_id) > MAX_ID_CHARS:
+        raise BadRecord(field="key", value=item_id[:300], wanted=ID_WANTED, reason="bad_id")
+    _check_id("key", item_id)
+    return item_id
+
+
+def parse_request(record: Record) -> Request:
+    """Validate a record of `requests`.
+
+    >>> from stream.batching import PlainRecord
+    >>> value = b'{"request_id": "r1", "user_id": "ann", "k": 5}'
+    >>> parse_request(PlainRecord(b"ann", value, 0)).k
+    5
+    """
+    value = record.value
+    if value is None or len(value) > MAX_RECORD_BYTES:
+        raise _no_value(value)
+    try:
+        request = _decode_request(value)
+    except _DECODE_FAULTS as error:
+        raise explain(value, error) from None
+    _check_id("request_id", request.request_id)
+    _check_id("user_id", request.user_id)
+    if request.context_item is not None:
+        _check_id("context_item", request.context_item)
+    low, high = request.filters.price_min, request.filters.price_max
+    if low is not None and high is not None and low > high:
+        wanted = f"at least price_min, which is {low}"
+        raise BadRecord(field="filters.price_max", value=high, wanted=wanted, reason="out_of_range")
+    return request
+
+
+def parse_category(category: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Cut a category into its levels, the widest first.
+
+    >>> parse_category("Home & Garden > Lamps"), parse_category("Kitchen/Tea")
+    (('Home & Garden', 'Lamps'), ('Kitchen', 'Tea'))
+    >>> parse_category("TV/Video > Cables"), parse_category(("Kitchen", " Tea "))
+    (('TV/Video', 'Cables'), ('Kitchen', 'Tea'))
+    """
+    if isinstance(category, str):
+        category = tuple(category.split(">" if ">" in category else "/"))
+    levels = tuple(level for part in category if (level := part.strip()))
+    if len(levels) > MAX_CATEGORY_LEVELS:
+        wanted = f"at most {MAX_CATEGORY_LEVELS} levels"
+        raise BadRecord(
+            field="category", value=f"{len(levels)} levels", wanted=wanted, reason="too_large"
+        )
+    for level in levels:
+        _check_text("category", level, MAX_NAME_CHARS)
+    return levels
+
+
+def _check_id(field: str, value: str) -> None:
+    if not (value.isprintable() and " " != value[0] and " " != value[-1]):
+        raise BadRecord(field, value, ID_WANTED, "bad_id")
+
+
+def _check_text(field: str, value: str, limit: int) -> None:
+    if len(value) > limit:
+        raise BadRecord(field, f"{len(value)} characters", f"at most {limit} long", "too_large")
+
+
+def _no_value(value: bytes | None) -> BadRecord:
+    if value is None:
+        return BadRecord("value", None, "a JSON object", "empty")
+    wanted = f"at most {MAX_RECORD_BYTES} bytes long"
+    return BadRecord("value", f"{len(value)} bytes", wanted, "too_large")
+
+
+def _checked_ms(ts: int | str, now_ms: int) -> int:
+    ts_ms = _ms(ts) if isinstance(ts, str) else ts
+    if not _EARLIEST_MS <= ts_ms <= now_ms + _DAY_MS:
+        raise _bad_time(ts, ts_ms)
+    return ts_ms
+
+
+def _ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRecord(
+            field="ts", value=text[:300], wanted=TS_WANTED, reason="bad_timestamp"
+        ) from None
+    if moment.tzinfo is None:
+        if any(mark in text for mark in "T: "):
+            wanted = "a time with its zone, such as 2026-05-01T09:00:00Z"
+            raise BadRecord(field="ts", value=text[:300], wanted=wanted, reason="bad_timestamp")
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MS
+
+
+def _bad_time(found: int | str, ts_ms: int) -> BadRecord:
+    if isinstance(found, int) and 0 < ts_ms < _SECONDS_BELOW:
+        wanted = "in milliseconds since the epoch: multiply seconds by 1000"
+    elif isinstance(found, int) and ts_ms > _MICROSECONDS_ABOVE:
+        wanted = "in milliseconds since the epoch: this looks like micro- or nanoseconds"
+    elif ts_ms < _EARLIEST_MS:
+        wanted = "a time after 1990"
+    else:
+        wanted = "no more than one day ahead of now"
+    return BadRecord("ts", found, wanted, "bad_timestamp")
