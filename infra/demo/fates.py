@@ -13,7 +13,7 @@ place and by id, never by counting what lies on a topic.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,16 +36,9 @@ class Sent(NamedTuple):
     key: EventKey | None
 
 
-class Written(NamedTuple):
-    """An event as it lies on `events`: whose it is, and the raw record that it came from."""
-
-    key: EventKey
-    source: str
-
-
 @dataclass
 class Fates:
-    """How many records had which fate; `lost` and `repeats` in detail."""
+    """How many records had which fate; which ones were lost."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -57,6 +50,15 @@ class Fates:
         """All of them."""
         return self.accepted + self.duplicates + self.dead_letters + len(self.lost)
 
+    def __add__(self, other: Fates) -> Fates:
+        """The fates of two sets of records."""
+        return Fates(
+            self.accepted + other.accepted,
+            self.duplicates + other.duplicates,
+            self.dead_letters + other.dead_letters,
+            self.lost + other.lost,
+        )
+
 
 def source_name(place: Place) -> str:
     """A place as `Event.source` spells it.
@@ -67,21 +69,19 @@ def source_name(place: Place) -> str:
     return f"{place.topic}-{place.partition}-{place.offset}"
 
 
-def accepted_sources(written: Iterable[Written]) -> dict[EventKey, str]:
-    """The raw record from which each event was first accepted.
-
-    `written` is in offset order along each partition; all events of a user are on one.
-    """
-    first: dict[EventKey, str] = {}
-    for event in written:
-        first.setdefault(event.key, event.source)
-    return first
-
-
 def decide(
-    sent: Iterable[Sent], accepted: dict[EventKey, str], refused: Collection[Place]
+    sent: Iterable[Sent], accepted: Mapping[EventKey, str], refused: Collection[Place]
 ) -> Fates:
     """Give every raw record its fate.
+
+    Parameters
+    ----------
+    sent
+        The raw records.
+    accepted
+        For each event on `events`, the `source` from which it was written first.
+    refused
+        The places that dead letters name.
 
     Examples
     --------
