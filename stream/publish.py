@@ -1,0 +1,257 @@
+"""Publishing: records go out in per-partition batches, and `publish` returns when all are acked.
+
+One Kafka batch per partition and call costs a fraction of one `send` per record: the record's
+future, its lock and its callbacks are what makes a Python producer slow, not its bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache, partial
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from aiokafka.partitioner import murmur2
+from msgspec import Meta
+
+from stream.connect import KafkaConfig
+from stream.errors import BadRecord, Unavailable
+from stream.metrics import RETRIES
+
+log = logging.getLogger(__name__)
+
+RECORD_OVERHEAD_BYTES = 64
+"""What a record adds to its key and value at most, headers apart: lengths, offset, timestamp."""
+
+
+class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How records are sent, and how long we insist."""
+
+    compression: Annotated[
+        str, Meta(description="of each batch: none, lz4, zstd, gzip or snappy")
+    ] = "lz4"
+    max_batch_bytes: Annotated[
+        int, Meta(ge=1024, description="uncompressed bytes of one batch for one partition")
+    ] = 256 * 1024
+    max_record_bytes: Annotated[
+        int, Meta(ge=1024, description="larger records are refused; the broker's limit is 1 MiB")
+    ] = 1_000_000
+    request_timeout_s: Annotated[
+        float, Meta(gt=0, description="wait for the broker to take one call's records")
+    ] = 10.0
+    attempts: Annotated[
+        int, Meta(ge=1, description="tries before the broker counts as unavailable")
+    ] = 5
+    backoff_s: Annotated[
+        float, Meta(gt=0, description="pause after the first failed try, doubled each time")
+    ] = 0.2
+    backoff_max_s: Annotated[float, Meta(gt=0, description="the longest pause")] = 5.0
+
+
+class Outgoing(NamedTuple):
+    """A record to publish; without a partition its key decides, as in Java clients."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+    timestamp_ms: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the record takes in a batch, about."""
+        size = len(self.key or b"") + len(self.value or b"") + RECORD_OVERHEAD_BYTES
+        return size + sum(len(name) + len(value) + 8 for name, value in self.headers)
+
+
+class RecordTooLarge(BadRecord):
+    """One of the records doesn't fit the broker: send it to the dead letters, repeat the rest.
+
+    `record` is the culprit, `index` its place in the call.
+    """
+
+    def __init__(self, topic: str, record: Outgoing, index: int, limit: int) -> None:
+        self.record = record
+        self.index = index
+        super().__init__(
+            "value",
+            f"{record.size} bytes with key {record.key!r} for {topic}",
+            f"at most {limit} bytes with its key and headers",
+            "too_large",
+        )
+
+
+@lru_cache(maxsize=1 << 16)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key: murmur2, as Kafka's own clients compute it.
+
+    >>> [partition_of(key, 4) for key in (b"u1", b"u2", b"u3")]
+    [0, 2, 2]
+    """
+    return (int(murmur2(key)) & 0x7FFFFFFF) % partitions
+
+
+class Publisher:
+    """A producer that is idempotent, waits for all replicas, and gives up in bounded time.
+
+    Records of one call keep their order within a partition. A call that failed may have published
+    some of its records: repeat the whole call.
+
+    Parameters
+    ----------
+    kafka
+        Where the broker is.
+    config
+        Sizes, timeouts and retries.
+    role
+        The label of `tidemill_retries_total`.
+    """
+
+    def __init__(
+        self, kafka: KafkaConfig, config: PublishConfig | None = None, *, role: str = "stream"
+    ) -> None:
+        self._kafka = kafka
+        self._config = config or PublishConfig()
+        self._retries = RETRIES.labels(role=role)
+        self._producer: AIOKafkaProducer | None = None
+        self._opening = asyncio.Lock()
+        self._turn = itertools.count(random.randrange(1 << 16))
+
+    async def start(self) -> None:
+        """Connect; raises `Unavailable` when no broker answers after all tries."""
+        await self._insist("connect", self._open)
+
+    async def stop(self) -> None:
+        """Close the connection; whatever was published is acked by then."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Send records and wait until the broker has acked every one.
+
+        Raises
+        ------
+        RecordTooLarge
+            One record exceeds the limit; found before anything is sent, except where the broker's
+            own limit is lower than ours.
+        Unavailable
+            The broker didn't take them in bounded time.
+        """
+        if not records:
+            return
+        limit = self._config.max_record_bytes
+        for index, record in enumerate(records):
+            if record.size > limit:
+                raise RecordTooLarge(topic, record, index, limit)
+        what = f"publish {len(records)} records to {topic}"
+        try:
+            await self._insist(what, partial(self._send, topic, records))
+        except MessageSizeTooLargeError:
+            # The topic's own limit is lower: one by one, the culprit shows itself.
+            for index, record in enumerate(records):
+                try:
+                    await self._insist(what, partial(self._send, topic, (record,)))
+                except MessageSizeTooLargeError as error:
+                    raise RecordTooLarge(topic, record, index, record.size - 1) from error
+
+    async def _send(self, topic: str, records: Sequence[Outgoing]) -> None:
+        producer = await self._open()
+        partitions = len(await producer.partitions_for(topic))
+        keyless = next(self._turn) % partitions
+        groups: dict[int, list[Outgoing]] = {}
+        for record in records:
+            partition = record.partition
+            if partition is None:
+                partition = keyless if record.key is None else partition_of(record.key, partitions)
+            groups.setdefault(partition, []).append(record)
+        acks = await asyncio.gather(
+            *(_send_group(producer, topic, partition, group) for partition, group in groups.items())
+        )
+        await asyncio.gather(*(ack for group in acks for ack in group))
+
+    async def _open(self) -> AIOKafkaProducer:
+        async with self._opening:
+            if self._producer is None:
+                config = self._config
+                producer = AIOKafkaProducer(
+                    **self._kafka.client_settings(),
+                    acks="all",
+                    enable_idempotence=True,
+                    compression_type=None if config.compression == "none" else config.compression,
+                    max_batch_size=config.max_batch_bytes,
+                    max_request_size=2 * max(config.max_record_bytes, config.max_batch_bytes),
+                    request_timeout_ms=int(config.request_timeout_s * 1000),
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _drop(self, reason: BaseException) -> None:
+        # An idempotent producer repeats a batch for ever, and after a refused one its sequence has
+        # a hole. A new producer has its own id and sequence.
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer._message_accumulator.fail_all(KafkaTimeoutError(str(reason)))  # noqa: SLF001
+            with contextlib.suppress(TimeoutError, KafkaError):
+                await asyncio.wait_for(producer.stop(), self._config.request_timeout_s)
+
+    async def _insist(self, what: str, call: Callable[[], Awaitable[object]]) -> None:
+        config = self._config
+        pause_s = config.backoff_s
+        for attempt in range(1, config.attempts + 1):
+            used = self._producer
+            try:
+                await asyncio.wait_for(call(), config.request_timeout_s)
+            except (KafkaError, TimeoutError, OSError) as error:
+                if used is None or self._producer is used:
+                    await self._drop(error)
+                if isinstance(error, MessageSizeTooLargeError):
+                    raise
+                if attempt == config.attempts:
+                    message = (
+                        f"Kafka at {self._kafka.bootstrap_servers} did not {what} in "
+                        f"{attempt} tries: {error!r}"
+                    )
+                    raise Unavailable(message) from error
+                self._retries.inc()
+                log.warning(
+                    "try %d to %s failed, again in %.1f s: %r", attempt, what, pause_s, error
+                )
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
+                pause_s = min(2 * pause_s, config.backoff_max_s)
+            else:
+                return
+
+
+async def _send_group(
+    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]
+) -> list[asyncio.Future[Any]]:
+    """Hand the records of one partition over, in order, in as few batches as they fit."""
+    acks = []
+    batch = producer.create_batch()
+    for record in records:
+        while (
+            batch.append(
+                key=record.key,
+                value=record.value,
+                timestamp=record.timestamp_ms,
+                headers=list(record.headers),
+            )
+            is None
+        ):
+            acks.append(await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+    acks.append(await producer.send_batch(batch, topic, partition=partition))
+    return acks
