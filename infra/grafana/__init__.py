@@ -1,0 +1,1 @@
+"""The Grafana dashboard, built in Python; `panels.py` says what it shows."""

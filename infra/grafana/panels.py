@@ -1,0 +1,326 @@
+"""What the dashboard shows: every panel with its queries, and what a rise in it means.
+
+Each process exposes the whole page of metrics, so a gauge is asked only of the process that sets
+it (`process` is the label that `infra/prometheus/prometheus.yml` gives every target). A counter
+with labels has no series before its first count: `or on() vector(0)` draws the zero that is meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["short", "s", "ops", "percentunit", "reqps"]
+
+ZERO = " or on() vector(0)"
+"""Zero where the left side has no series at all; without `on()` it would be drawn beside others."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One PromQL expression, and how its lines are named."""
+
+    expr: str
+    legend: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture: a line over time, or a single number."""
+
+    title: str
+    description: str
+    queries: tuple[Query, ...]
+    unit: Unit = "short"
+    single: bool = False
+    width: int = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A heading and the panels below it."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def rate(metric: str, *by: str) -> str:
+    """Counts per second, summed over processes, zero where nothing was counted yet.
+
+    >>> rate("x_total", "kind")
+    'sum by (kind) (rate(x_total[$__rate_interval])) or on() vector(0)'
+    """
+    grouped = f"sum by ({', '.join(by)})" if by else "sum"
+    return f"{grouped} (rate({metric}[$__rate_interval])){ZERO}"
+
+
+def quantile(fraction: float, metric: str, *by: str) -> str:
+    """A quantile of a histogram over the rate interval.
+
+    >>> quantile(0.5, "x_seconds", "stage")
+    'histogram_quantile(0.5, sum by (le, stage) (rate(x_seconds_bucket[$__rate_interval])))'
+    """
+    labels = ", ".join(("le", *by))
+    buckets = f"rate({metric}_bucket[$__rate_interval])"
+    return f"histogram_quantile({fraction}, sum by ({labels}) ({buckets}))"
+
+
+def mean(metric: str, *by: str) -> str:
+    """The mean of a histogram's observations over the rate interval."""
+    grouped = f"sum by ({', '.join(by)})"
+    top = f"{grouped} (rate({metric}_sum[$__rate_interval]))"
+    return f"{top} / {grouped} (rate({metric}_count[$__rate_interval]))"
+
+
+OVERVIEW = Row(
+    "Overview",
+    (
+        Panel(
+            "Processes ready",
+            "How many roles have their partitions and their state. Three is the whole stack; "
+            "a fall means that one starts, recovers or is gone.",
+            (Query('sum(tidemill_role_ready{process!="supervisor"})', "ready"),),
+            single=True,
+            width=4,
+        ),
+        Panel(
+            "Events per second",
+            "Raw records that ingest has dealt with. A rise is more traffic from the shop.",
+            (Query(rate("tidemill_ingest_records_total"), "events"),),
+            unit="ops",
+            single=True,
+            width=4,
+        ),
+        Panel(
+            "Unread records",
+            "The largest backlog of one role on one topic. A lasting rise means too few workers.",
+            (Query(f"max(tidemill_consumer_lag_records){ZERO}", "records"),),
+            single=True,
+            width=4,
+        ),
+        Panel(
+            "Model version in use",
+            "The version that serving answers with. It should rise: a flat line means that "
+            "nothing new is learnt, or that nothing new is better.",
+            (Query('max(tidemill_adapter_version{process="serving"})', "version"),),
+            single=True,
+            width=4,
+        ),
+        Panel(
+            "Restarts",
+            "Role processes restarted after a crash in the shown time. Any rise is an incident.",
+            (Query(f"sum(increase(tidemill_role_restarts_total[$__range])){ZERO}", "restarts"),),
+            single=True,
+            width=4,
+        ),
+        Panel(
+            "Dead letters",
+            "Records refused in the shown time. A rise means that a producer sends rubbish.",
+            (Query(f"sum(increase(tidemill_dead_letters_total[$__range])){ZERO}", "records"),),
+            single=True,
+            width=4,
+        ),
+        Panel(
+            "Accuracy before learning",
+            "NDCG@10 of each example, ranked before it is learnt, as a decayed mean. `online` "
+            "should lie above `popularity`; a rise is better answers, a lasting fall is drift.",
+            (Query('tidemill_prequential_ndcg10{process="learner"}', "{{model}}"),),
+            width=12,
+        ),
+        Panel(
+            "Age of events, 99th percentile",
+            "Time from the shop's record to the end of each stage. A rise means staler answers.",
+            (Query(quantile(0.99, "tidemill_event_age_seconds", "stage"), "{{stage}}"),),
+            unit="s",
+            width=12,
+        ),
+    ),
+)
+
+STREAM = Row(
+    "Stream",
+    (
+        Panel(
+            "Raw records by outcome",
+            "What ingest made of the shop's records. A rise in duplicates means that a producer "
+            "sends again, a rise in refusals that it sends rubbish.",
+            (
+                Query(
+                    rate("tidemill_ingest_records_total", "topic", "outcome"),
+                    "{{topic}} {{outcome}}",
+                ),
+            ),
+            unit="ops",
+        ),
+        Panel(
+            "Unread records by topic",
+            "Records not yet consumed. A lasting rise means that the role needs more workers.",
+            (
+                Query(
+                    f"sum by (role, topic) (tidemill_consumer_lag_records){ZERO}",
+                    "{{role}} {{topic}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Dead letters by reason",
+            "Refused records by role and reason. A rise names the producer's fault.",
+            (Query(rate("tidemill_dead_letters_total", "role", "reason"), "{{role}} {{reason}}"),),
+            unit="ops",
+        ),
+        Panel(
+            "Records per micro-batch",
+            "The mean size of the runs that a stage works on. A rise means that it catches up.",
+            (Query(mean("tidemill_run_records", "stage"), "{{stage}}"),),
+        ),
+        Panel(
+            "Seconds per micro-batch, 95th percentile",
+            "The time that one run takes. A rise means slower work or larger batches.",
+            (Query(quantile(0.95, "tidemill_run_seconds", "stage"), "{{stage}}"),),
+            unit="s",
+        ),
+        Panel(
+            "Calls repeated",
+            "Calls made again because the broker or the store was away. A rise is an outage.",
+            (Query(rate("tidemill_retries_total", "role"), "{{role}}"),),
+            unit="ops",
+        ),
+        Panel(
+            "Events in profiles",
+            "Events applied to users' profiles, and repeats left out. A rise in repeats follows "
+            "a restart and goes away by itself.",
+            (Query(rate("tidemill_profile_events_total", "outcome"), "{{outcome}}"),),
+            unit="ops",
+        ),
+        Panel(
+            "New users and interest shifts",
+            "Users seen for the first time, and users whose interest moved. A rise in shifts "
+            "means a changing season, or too sensitive a detector.",
+            (
+                Query(rate("tidemill_profile_users_total"), "new users"),
+                Query(rate("tidemill_interest_shifts_total"), "interest shifts"),
+            ),
+            unit="ops",
+        ),
+        Panel(
+            "Online store, 95th percentile",
+            "Time of one read or write of the online store. A rise delays every answer.",
+            (Query(quantile(0.95, "tidemill_online_store_seconds", "operation"), "{{operation}}"),),
+            unit="s",
+        ),
+        Panel(
+            "Online store rows",
+            "Users' rows read and written. A rise is more traffic.",
+            (Query(rate("tidemill_online_store_rows_total", "operation"), "{{operation}}"),),
+            unit="ops",
+        ),
+    ),
+)
+
+LEARNER = Row(
+    "Learner",
+    (
+        Panel(
+            "Examples by outcome",
+            "Examples learnt, left out as learnt before, or of an unknown item. A rise in "
+            "unknown items means that events come before their items.",
+            (Query(rate("tidemill_learner_examples_total", "outcome"), "{{outcome}}"),),
+            unit="ops",
+        ),
+        Panel(
+            "Gradient steps",
+            "Steps taken per second. A fall under full traffic means larger batches or a "
+            "learner that is out of breath.",
+            (Query(rate("tidemill_learner_updates_total"), "steps"),),
+            unit="ops",
+        ),
+        Panel(
+            "Loss before learning",
+            "Loss of the newest micro-batch before it is learnt. A lasting rise means drift or "
+            "divergence.",
+            (Query('tidemill_learner_loss{process="learner"}', "loss"),),
+        ),
+        Panel(
+            "Learning rate's factor",
+            "1 in quiet times. It jumps up on a drift signal and decays back.",
+            (Query('tidemill_learner_rate{process="learner"}', "factor"),),
+        ),
+        Panel(
+            "Drift signals",
+            "Detections in the shown step, by detector. A rise means that the shop is changing.",
+            (
+                Query(
+                    "sum by (detector) (increase(tidemill_drift_signals_total"
+                    f"[$__rate_interval])){ZERO}",
+                    "{{detector}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Model versions by decision",
+            "What the gate decided on each candidate. A rise in refusals means that learning "
+            "makes nothing better at present.",
+            (
+                Query(
+                    f"sum by (decision) (tidemill_adapters_published_total){ZERO}", "{{decision}}"
+                ),
+            ),
+        ),
+        Panel(
+            "Seconds per checkpoint, 95th percentile",
+            "The time to make what was learnt durable. A rise means a slow disk or a larger model.",
+            (Query(quantile(0.95, "tidemill_checkpoint_seconds"), "checkpoint"),),
+            unit="s",
+        ),
+        Panel(
+            "Catalogue",
+            "Items known to each process. All should agree; a rise is a growing catalogue.",
+            (
+                Query(
+                    f"sum by (process, state) (tidemill_catalogue_items){ZERO}",
+                    "{{process}} {{state}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Items encoded",
+            "Item texts turned into vectors. A rise is a change in the catalogue.",
+            (Query(rate("tidemill_encoded_items_total"), "items"),),
+            unit="ops",
+        ),
+    ),
+)
+
+SERVING = Row(
+    "Serving",
+    (
+        Panel(
+            "Answers by path",
+            "Recommendations sent, by the way they were made and what asked for them. A rise "
+            "in `no_model` or `empty_catalogue` means that serving lacks its inputs.",
+            (Query(rate("tidemill_answers_total", "path", "trigger"), "{{path}} {{trigger}}"),),
+            unit="reqps",
+        ),
+        Panel(
+            "Seconds per micro-batch of answers, 99th percentile",
+            "Where an answer's time goes. A rise in `features` points at the online store, one "
+            "in `score` at the model or the catalogue's size.",
+            (Query(quantile(0.99, "tidemill_answer_seconds", "phase"), "{{phase}}"),),
+            unit="s",
+        ),
+        Panel(
+            "Model version by process",
+            "The version that each process uses. Serving follows the learner within seconds; a "
+            "rise in the gap means that versions are refused.",
+            (Query('tidemill_adapter_version{process=~"learner|serving"}', "{{process}}"),),
+        ),
+        Panel(
+            "Model versions loaded",
+            "Hot swaps by outcome. A rise in refusals means damaged or foreign model files.",
+            (Query(f"sum by (outcome) (tidemill_adapter_swaps_total){ZERO}", "{{outcome}}"),),
+        ),
+    ),
+)
+
+ROWS = (OVERVIEW, STREAM, LEARNER, SERVING)
+"""The dashboard from top to bottom."""
