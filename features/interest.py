@@ -1,0 +1,237 @@
+"""A user's interests as two vectors: what they look for now, and what they usually look for.
+
+Both live in a 64-wide space, into which an item's frozen text vector is projected. The short-term
+vector forgets within a few events, the long-term one within many; how far they point apart is the
+user's divergence, in which `features.shift` looks for a change.
+
+Shapes: `W` the width of the text vectors, `D` = 64.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from features.catalog import UNKNOWN, Catalog
+from features.store import VECTOR_WIDTH
+from stream.events import Event
+
+_SEED = 20_240_229
+_GRID = 2.0**-14
+"""Entries of the projection are rounded to this: above the differences between BLAS builds, so that
+every machine has the same matrix, and far below what float16 states can tell apart."""
+
+MAX_NAME_CHARS = 96
+"""Categories and brands are cut to this, so that no item makes its users' states large."""
+
+
+class InterestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How fast interests are learnt and forgotten, and when a change counts as a shift."""
+
+    short_half_life_events: Annotated[
+        float,
+        Meta(gt=0, description="events after which the short-term interest is half forgotten"),
+    ] = 3.0
+    long_half_life_events: Annotated[
+        float, Meta(gt=0, description="events after which the long-term interest is half forgotten")
+    ] = 30.0
+    weight_view: Annotated[float, Meta(ge=0, le=1, description="pull of a view")] = 0.5
+    weight_click: Annotated[float, Meta(ge=0, le=1, description="pull of a click")] = 0.7
+    weight_cart: Annotated[float, Meta(ge=0, le=1, description="pull of a cart")] = 0.9
+    weight_purchase: Annotated[float, Meta(ge=0, le=1, description="pull of a purchase")] = 1.0
+    weight_review: Annotated[
+        float, Meta(ge=0, le=1, description="pull of a five-star review; one star pulls not at all")
+    ] = 1.0
+    shift_min_events: Annotated[
+        int, Meta(ge=2, description="events of a user before a shift can be found")
+    ] = 12
+    shift_delta: Annotated[
+        float, Meta(ge=0, description="rise of the divergence that is ordinary (Page-Hinkley)")
+    ] = 0.05
+    shift_threshold: Annotated[
+        float, Meta(gt=0, description="summed rise that makes a shift (Page-Hinkley)")
+    ] = 0.8
+    shift_recent_events: Annotated[
+        int, Meta(ge=2, le=20, description="newest events that say where the interest moved to")
+    ] = 6
+    shift_cooldown_events: Annotated[
+        int, Meta(ge=0, description="events after a shift in which no other is reported")
+    ] = 15
+
+    def weight(self, event: Event) -> float:
+        """How strongly an event pulls the interests towards its item, from 0 to 1.
+
+        A review pulls by its stars: one star not at all, five stars wholly, none like three.
+        """
+        match event.kind:
+            case "view":
+                return self.weight_view
+            case "click":
+                return self.weight_click
+            case "cart":
+                return self.weight_cart
+            case "purchase":
+                return self.weight_purchase
+            case "review":
+                stars = 3.0 if event.rating is None else event.rating
+                return self.weight_review * (stars - 1.0) / 4.0
+
+
+@cache
+def projection(width: int) -> NDArray[np.float32]:
+    """The fixed random projection of text vectors into the interest space, shape (W, D).
+
+    Its columns are orthonormal (its rows, where `width` is below 64), so that cosines survive as
+    well as 64 dimensions allow [1]_. It is the same in every process and on every machine: numpy
+    has frozen the seeded stream of `RandomState`, and Gram-Schmidt's result is rounded.
+
+    .. [1] Johnson & Lindenstrauss, Extensions of Lipschitz mappings into a Hilbert space, 1984.
+
+    Examples
+    --------
+    >>> matrix = projection(384)
+    >>> matrix.shape, bool(np.allclose(matrix.T @ matrix, np.eye(64), atol=2e-3))
+    ((384, 64), True)
+    """
+    rows, columns = max(width, VECTOR_WIDTH), min(width, VECTOR_WIDTH)
+    basis = np.random.RandomState(_SEED).standard_normal((rows, columns))
+    for column in range(columns):
+        for _ in range(2):  # the second pass removes what rounding left of the first
+            before = basis[:, :column]
+            basis[:, column] -= before @ (before.T @ basis[:, column])
+        basis[:, column] /= np.linalg.norm(basis[:, column])
+    rounded = (np.round(basis / _GRID) * _GRID).astype(np.float32)
+    return rounded if width >= VECTOR_WIDTH else np.ascontiguousarray(rounded.T)
+
+
+class ItemFacts(NamedTuple):
+    """What a profile needs to know of an item; the vector is `None` where there is no text."""
+
+    vector_D: NDArray[np.float32] | None = None
+    category: str = ""
+    brand: str = ""
+    price: float | None = None
+
+
+NO_FACTS = ItemFacts()
+"""What is known of an item that the catalogue doesn't hold (yet)."""
+
+
+class ItemSpace:
+    """The catalogue's items in the interest space, projected when they are first needed."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._projection_WD = projection(catalog.width)
+        self._known: dict[int, tuple[object, ItemFacts]] = {}
+
+    def facts(self, item_id: str) -> ItemFacts:
+        """What is known of an item, `NO_FACTS` if nothing."""
+        row = self._catalog.row(item_id)
+        if row == UNKNOWN:
+            return NO_FACTS
+        item = self._catalog.item(row)
+        known = self._known.get(row)
+        if known is not None and known[0] is item:
+            return known[1]
+        vector_D = self._catalog.vectors[row] @ self._projection_WD
+        norm = float(np.linalg.norm(vector_D))
+        facts = ItemFacts(
+            vector_D / norm if norm > 0 else None,
+            category_name(item.category),
+            item.brand[:MAX_NAME_CHARS],
+            item.price,
+        )
+        self._known[row] = (item, facts)
+        return facts
+
+
+def category_name(path: tuple[str, ...]) -> str:
+    """One name for a category path, as profiles and shifts carry it.
+
+    >>> category_name(("Audio", "Headphones"))
+    'Audio > Headphones'
+    """
+    return " > ".join(path)[:MAX_NAME_CHARS]
+
+
+class Interests(msgspec.Struct, frozen=True, array_like=True):
+    """The two interest vectors of a user, as little-endian float16; empty before the first item.
+
+    They are rounded to float16 after every event, not when they are saved, so that it makes no
+    difference to the state how the events were cut into micro-batches.
+    """
+
+    short: bytes = b""
+    long: bytes = b""
+    pulls: float = 0.0
+
+    def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The short-term and the long-term vector, each of shape (D,)."""
+        return _unpack(self.short), _unpack(self.long)
+
+
+def pull(
+    interests: Interests,
+    vector_D: NDArray[np.float32],
+    weight: float,
+    config: InterestConfig,
+    later_events: int = 0,
+) -> Interests:
+    """Move both interests towards an item.
+
+    Parameters
+    ----------
+    weight
+        From 0, no pull, to 1.
+    later_events
+        How many known events are later than this one: a late event pulls as little as it would
+        still be remembered if it had come in time.
+    """
+    if weight <= 0:
+        return interests
+    if not interests.short:
+        packed = _pack(vector_D)
+        return Interests(packed, packed, weight)
+    pulls = interests.pulls + weight
+    short_D, long_D = interests.vectors()
+    # While there are few events, the mean of them all: else the first item would stay in the
+    # long-term interest for the length of its half-life.
+    keep_short = 0.5 ** (1 / config.short_half_life_events)
+    keep_long = 0.5 ** (1 / config.long_half_life_events)
+    step_short = weight * max(1 - keep_short, 1 / (1 + pulls)) * keep_short**later_events
+    step_long = weight * max(1 - keep_long, 1 / (1 + pulls)) * keep_long**later_events
+    return Interests(
+        _pack(short_D + step_short * (vector_D - short_D)),
+        _pack(long_D + step_long * (vector_D - long_D)),
+        pulls,
+    )
+
+
+def divergence(interests: Interests) -> float:
+    """How far short-term and long-term interest point apart: 1 - cosine, 0 where one is missing.
+
+    >>> east, north = np.eye(64, dtype=np.float32)[:2]
+    >>> divergence(Interests(_pack(east), _pack(north), 1.0))
+    1.0
+    """
+    if not interests.short:
+        return 0.0
+    short_D, long_D = interests.vectors()
+    norms = float(np.linalg.norm(short_D)) * float(np.linalg.norm(long_D))
+    return 1.0 - float(short_D @ long_D) / norms if norms > 0 else 0.0
+
+
+def _pack(vector_D: NDArray[np.float32]) -> bytes:
+    return vector_D.astype("<f2").tobytes()
+
+
+def _unpack(packed: bytes) -> NDArray[np.float32]:
+    if not packed:
+        return np.zeros(VECTOR_WIDTH, np.float32)
+    return np.frombuffer(packed, dtype="<f2").astype(np.float32)

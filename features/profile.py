@@ -1,0 +1,259 @@
+"""What is remembered of one user, and how an event changes it.
+
+`apply` is pure: state and event in, new state out, with the training example and the interest shift
+that follow. Applying an event twice changes nothing the second time, whichever way it came back:
+
+- **redelivered** from `events` after a crash: its offset is not above the last one applied;
+- **written twice** to `events`, because ingest was killed before its commit: the offset of its raw
+  record is not above the last one applied of that raw partition;
+- **sent twice** by its producer under the same event id: the id is among the newest of the user.
+
+Offsets start again when a topic is deleted and made anew; a record is therefore only taken for a
+repeat if it isn't newer, by its Kafka timestamp, than all that was applied from there.
+
+Events that come late, with a time before the newest known one, are put into the history at their
+place in time, count everywhere, and pull the interests as little as if they had come in time. They
+don't move the shift detector, and their example's history stops before *their* time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from hashlib import blake2b
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from features.interest import InterestConfig, Interests, ItemSpace, divergence, pull
+from features.profile_state import Mark, Profile
+from features.shift import Detector, ShiftState, moved
+from features.store import UserFeatures
+from stream.events import KINDS, Event, Example, InterestShift, Step
+
+MAX_STEPS = 50
+"""Events in a history: what the behaviour transformer reads."""
+
+_MAX_IDS = 48
+"""Event ids remembered against producers that send twice: 8 bytes each, so that a full state stays
+within 2 KiB. Ingest drops what it can see; this catches what it forgot in a restart."""
+
+_MAX_SOURCES = 16
+"""Raw partitions remembered: a shop whose raw topics are keyed by user needs 3, one for each."""
+
+_MAX_PREFERENCES = 8
+_KEEP_PERMILLE = 970
+"""What is left of a preference after each event: half after 23 events."""
+
+
+class Applied(NamedTuple):
+    """What one event brings about; without an example it had been applied before."""
+
+    profile: Profile
+    example: Example | None = None
+    shift: InterestShift | None = None
+
+
+class Place(NamedTuple):
+    """Where a record stands in its topic."""
+
+    partition: int
+    offset: int
+
+
+class InterestModel(NamedTuple):
+    """What an event's effect on interests depends on: the items, the detector, the settings."""
+
+    space: ItemSpace
+    detector: Detector
+    config: InterestConfig
+
+
+def apply(profile: Profile, event: Event, place: Place, model: InterestModel) -> Applied:
+    """Apply an event, whose place in `events` is given, to the profile of its user."""
+    event_hash = blake2b(event.event_id.encode(), digest_size=8).digest()
+    raw = _raw_place(event.source)
+    if _seen(profile, event, place, raw, event_hash):
+        return Applied(profile)
+
+    space, _, config = model
+    at = bisect_right(profile.steps, event.ts_ms, key=_time)
+    later_events = len(profile.steps) - at
+    step = Step(event.item_id, event.kind, event.ts_ms, event.rating)
+    steps = (*profile.steps[:at], step, *profile.steps[at:])[-MAX_STEPS:]
+    facts = space.facts(event.item_id)
+    weight = config.weight(event)
+    interests = profile.interests
+    if facts.vector_D is not None:
+        interests = pull(interests, facts.vector_D, weight, config, later_events)
+    shift, report = profile.shift, None
+    if not later_events:
+        shift, report = _watch(profile, event, steps, interests, model)
+    kind = KINDS.index(event.kind)
+    example = Example(
+        event_id=event.event_id,
+        user_id=event.user_id,
+        item_id=event.item_id,
+        kind=event.kind,
+        ts_ms=event.ts_ms,
+        received_ms=event.received_ms,
+        partition=place.partition,
+        offset=place.offset,
+        history=profile.steps[:at],
+        user_events=profile.events,
+        rating=event.rating,
+    )
+    known = profile.events > 0
+    after = Profile(
+        steps=steps,
+        counts=tuple(n + (code == kind) for code, n in enumerate(profile.counts)),
+        categories=_prefer(profile.categories, facts.category, weight),
+        brands=_prefer(profile.brands, facts.brand, weight),
+        price=profile.price.add(event.price if event.price is not None else facts.price),
+        rating=profile.rating.add(event.rating),
+        sentiment=profile.sentiment.add(None if event.rating is None else (event.rating - 3) / 2),
+        interests=interests,
+        shift=shift,
+        ids=(profile.ids + event_hash)[-8 * _MAX_IDS :],
+        partition=place.partition,
+        applied=(profile.applied if place.partition == profile.partition else Mark()).upto(
+            place.offset, event.received_ms
+        ),
+        sources=_advance(profile.sources, raw, event.received_ms),
+        last_event_id=event.event_id,
+        first_ms=min(profile.first_ms, event.ts_ms) if known else event.ts_ms,
+        last_ms=max(profile.last_ms, event.ts_ms),
+    )
+    return Applied(after, example, report)
+
+
+def features(user_id: str, profile: Profile) -> UserFeatures:
+    """The row of the online store that says what is known of a user."""
+    short_D, long_D = profile.interests.vectors()
+    known = bool(profile.interests.short)
+    return UserFeatures(
+        user_id=user_id,
+        updated_ms=profile.last_ms,
+        last_event_id=profile.last_event_id,
+        recent_items=tuple(step.item_id for step in profile.steps),
+        recent_kinds=tuple(step.kind for step in profile.steps),
+        recent_ts_ms=tuple(step.ts_ms for step in profile.steps),
+        recent_ratings=tuple(step.rating or 0.0 for step in profile.steps),
+        short_vector=tuple(short_D.tolist()) if known else (),
+        long_vector=tuple(long_D.tolist()) if known else (),
+        events=profile.events,
+        views=profile.counts[0],
+        clicks=profile.counts[1],
+        carts=profile.counts[2],
+        purchases=profile.counts[3],
+        reviews=profile.counts[4],
+        top_category=_top(profile.categories),
+        top_brand=_top(profile.brands),
+        mean_price=profile.price.value,
+        mean_rating=profile.rating.value,
+        mean_sentiment=profile.sentiment.value,
+        divergence=profile.shift.divergence,
+        shifts=profile.shift.count,
+        last_shift_ms=profile.shift.last_ms,
+        last_shift_to=profile.shift.last_to,
+    )
+
+
+def _raw_place(source: str) -> Place | None:
+    """Where an event's raw record stood, its topic and partition as one number."""
+    raw, _, offset = source.rpartition("-")
+    return Place(crc32(raw.encode()), int(offset)) if offset.isdecimal() else None
+
+
+def _seen(
+    profile: Profile, event: Event, place: Place, raw: Place | None, event_hash: bytes
+) -> bool:
+    applied, received_ms = profile.applied, event.received_ms
+    if place.partition == profile.partition and applied.covers(place.offset, received_ms):
+        return True
+    mark = None if raw is None else profile.sources.get(raw.partition)
+    if raw is not None and mark is not None and mark.covers(raw.offset, received_ms):
+        return True
+    at = profile.ids.find(event_hash)
+    while at > 0 and at % 8:  # found across two hashes: look on
+        at = profile.ids.find(event_hash, at + 1)
+    return at >= 0
+
+
+def _watch(
+    profile: Profile,
+    event: Event,
+    steps: tuple[Step, ...],
+    interests: Interests,
+    model: InterestModel,
+) -> tuple[ShiftState, InterestShift | None]:
+    space, detector, config = model
+    before = profile.shift
+    now = divergence(interests)
+    detector_state, risen = detector.step(before.detector, now)
+    quiet = msgspec.structs.replace(
+        before,
+        detector=detector_state,
+        divergence=now,
+        cooldown=max(0, before.cooldown - 1),
+    )
+    if not risen or before.cooldown:
+        return quiet, None
+    recent = steps[-config.shift_recent_events :]
+    move = moved(
+        _top(profile.categories), [(s.item_id, space.facts(s.item_id).category) for s in recent]
+    )
+    if move is None:
+        return quiet, None
+    report = InterestShift(
+        user_id=event.user_id,
+        event_id=event.event_id,
+        ts_ms=event.ts_ms,
+        from_category=move.from_category,
+        to_category=move.to_category,
+        divergence=now,
+        usual_divergence=before.detector.mean,
+        user_events=profile.events + 1,
+        received_ms=event.received_ms,
+        evidence=move.evidence,
+    )
+    return (
+        ShiftState(
+            detector=detector_state,
+            divergence=now,
+            cooldown=config.shift_cooldown_events,
+            count=before.count + 1,
+            last_ms=event.ts_ms,
+            last_to=move.to_category,
+        ),
+        report,
+    )
+
+
+def _prefer(known: dict[str, int], name: str, weight: float) -> dict[str, int]:
+    """Let all preferences fade and one grow: thousandths, in whole numbers, of which 8 are kept."""
+    if not name:
+        return known
+    faded = {key: value * _KEEP_PERMILLE // 1000 for key, value in known.items()}
+    faded[name] = faded.get(name, 0) + round(1000 * weight)
+    if len(faded) > _MAX_PREFERENCES:
+        del faded[min(faded, key=lambda key: (key == name, faded[key], key))]
+    return faded
+
+
+def _top(preferences: dict[str, int]) -> str:
+    return max(preferences, key=lambda key: (preferences[key], key), default="")
+
+
+def _advance(sources: dict[int, Mark], raw: Place | None, received_ms: int) -> dict[int, Mark]:
+    if raw is None:
+        return sources
+    others = {key: mark for key, mark in sources.items() if key != raw.partition}
+    while len(others) >= _MAX_SOURCES:
+        del others[next(iter(others))]  # the one that was used longest ago
+    others[raw.partition] = sources.get(raw.partition, Mark()).upto(raw.offset, received_ms)
+    return others
+
+
+def _time(step: Step) -> int:
+    return step.ts_ms

@@ -1,0 +1,182 @@
+"""The state of one user, as a struct in memory and as compact bytes in the table."""
+
+from __future__ import annotations
+
+from itertools import accumulate, pairwise
+
+import msgspec
+
+from features.interest import Interests
+from features.shift import ShiftState
+from stream.errors import Halt
+from stream.events import KINDS, Step
+
+VERSION = 1
+"""The layout of the bytes. A process that meets a newer one stops, rather than to lose what the
+newer version remembered."""
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """How far a partition was applied to this user."""
+
+    offset: int = -1
+    received_ms: int = -1
+
+    def covers(self, offset: int, received_ms: int) -> bool:
+        """Whether a record was applied before."""
+        return offset <= self.offset and received_ms <= self.received_ms
+
+    def upto(self, offset: int, received_ms: int) -> Mark:
+        """The mark after a record."""
+        return Mark(offset, max(received_ms, self.received_ms))
+
+
+class Mean(msgspec.Struct, frozen=True, array_like=True):
+    """A running mean."""
+
+    n: int = 0
+    value: float = 0.0
+
+    def add(self, value: float | None) -> Mean:
+        """The mean with one more value; `None` adds nothing."""
+        if value is None:
+            return self
+        return Mean(self.n + 1, self.value + (value - self.value) / (self.n + 1))
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one user; `encode` and `decode` turn it into bytes and back."""
+
+    steps: tuple[Step, ...] = ()
+    counts: tuple[int, ...] = (0,) * len(KINDS)
+    categories: dict[str, int] = {}
+    brands: dict[str, int] = {}
+    price: Mean = Mean()
+    rating: Mean = Mean()
+    sentiment: Mean = Mean()
+    interests: Interests = Interests()
+    shift: ShiftState = ShiftState()
+    ids: bytes = b""
+    partition: int = -1
+    applied: Mark = Mark()
+    sources: dict[int, Mark] = {}
+    last_event_id: str = ""
+    first_ms: int = 0
+    last_ms: int = 0
+
+    @property
+    def events(self) -> int:
+        """How many events were applied."""
+        return sum(self.counts)
+
+
+EMPTY = Profile()
+"""The profile of a user who has done nothing yet."""
+
+
+# As bytes ---------------------------------------------------------------------------------------
+
+
+class _Packed(msgspec.Struct, frozen=True, array_like=True):
+    """A profile on its way to the table: the steps column by column, times as differences."""
+
+    version: int
+    items: tuple[str, ...]
+    kinds: bytes
+    times: tuple[int, ...]
+    ratings: tuple[float | int | None, ...]
+    counts: tuple[int, ...]
+    categories: dict[str, int]
+    brands: dict[str, int]
+    price: Mean
+    rating: Mean
+    sentiment: Mean
+    interests: Interests
+    shift: ShiftState
+    ids: bytes
+    partition: int
+    applied: Mark
+    sources: dict[int, Mark]
+    last_event_id: str
+    first_ms: int
+    last_ms: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Packed).decode
+_decode_any = msgspec.msgpack.Decoder().decode
+
+
+def encode(profile: Profile) -> bytes:
+    """Turn a profile into the bytes of a table's value.
+
+    >>> decode(encode(EMPTY)) == EMPTY
+    True
+    """
+    times = [step.ts_ms for step in profile.steps]
+    rated = any(step.rating is not None for step in profile.steps)
+    return _encode(
+        _Packed(
+            version=VERSION,
+            items=tuple(step.item_id for step in profile.steps),
+            kinds=bytes(KINDS.index(step.kind) for step in profile.steps),
+            times=(*times[:1], *(later - earlier for earlier, later in pairwise(times))),
+            ratings=tuple(_short(step.rating) for step in profile.steps) if rated else (),
+            **{name: getattr(profile, name) for name in _SAME},
+        )
+    )
+
+
+def decode(value: bytes) -> Profile:
+    """Turn a table's value back into a profile.
+
+    Raises
+    ------
+    Halt
+        If the bytes were written by a newer version, or are no profile.
+    """
+    try:
+        packed = _decode(value)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Halt(_refusal(value, error)) from error
+    if packed.version != VERSION:
+        raise Halt(_refusal(value, None))
+    rows = zip(
+        packed.items,
+        packed.kinds,
+        accumulate(packed.times),
+        packed.ratings or (None,) * len(packed.items),
+        strict=True,
+    )
+    return Profile(
+        steps=tuple(
+            Step(item_id, KINDS[kind], ts_ms, None if rating is None else float(rating))
+            for item_id, kind, ts_ms, rating in rows
+        ),
+        **{name: getattr(packed, name) for name in _SAME},
+    )
+
+
+_SAME = tuple(name for name in Profile.__struct_fields__ if name != "steps")
+
+
+def _short(rating: float | None) -> float | int | None:
+    """Whole stars take one byte instead of nine."""
+    return int(rating) if rating is not None and rating.is_integer() else rating
+
+
+def _refusal(value: bytes, error: Exception | None) -> str:
+    version: object = None
+    try:
+        version = _decode_any(value)[0]
+    except (msgspec.DecodeError, ValueError, TypeError, LookupError):
+        pass
+    if isinstance(version, int) and version > VERSION:
+        return (
+            f"a profile in the table has state version {version}, this program knows {VERSION}: "
+            "start the newer program again, or begin with an empty table under another app id"
+        )
+    return (
+        f"a profile in the table can't be read ({error or f'state version {version}'}; "
+        f"{len(value)} bytes): the table or its changelog was written by something else"
+    )
