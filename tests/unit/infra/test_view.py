@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from infra.demo.picture import save
 from infra.demo.scene import Role, Scene
 from infra.demo.view import plain_line, render
 from stream.events import InterestShift, Recommendation, RecommendedItem
@@ -126,3 +128,11 @@ def test_without_a_terminal_there_is_one_line_with_the_figures() -> None:
     assert "\n" not in line
     for seen in ("1234/3000 events", "298/s", "version 7", "ndcg10 0.1983", "shifts 5"):
         assert seen in line
+
+
+def test_the_picture_for_the_readme_shows_the_screen(tmp_path: Path) -> None:
+    save(busy_scene(), tmp_path / "docs" / "demo.svg")
+
+    svg = (tmp_path / "docs" / "demo.svg").read_text()
+    assert svg.startswith("<svg")
+    assert "0.1983" in svg
