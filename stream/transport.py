@@ -1,0 +1,294 @@
+"""Faust's Kafka transport in micro-batches: an agent receives a `Run` where it had one message.
+
+Faust spends several asyncio tasks on every message. Here whatever one fetch brought from one
+partition of an input topic is one message whose value is a `Run`; changelog topics pass through
+message by message, so tables and their recovery are Faust's own.
+
+What an acknowledged run means for the committed offset is decided by `stream.ledger` alone.
+Faust's own arithmetic over acknowledged offsets and gaps isn't used:
+
+1. a run is entered in its partition's ledger when it is fetched, before anybody can drop it;
+2. a seek opens new ledgers and a new epoch; runs of an older epoch are never delivered;
+3. a commit first waits until all table changes sent so far are on the broker, and fails if one
+   is not;
+4. the ledger moves its mark only after the broker confirmed the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from faust.transport.drivers import TRANSPORTS
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage, Message
+from faust.types.tuples import FutureMessage, ack_lock
+from mode.utils.futures import notify
+
+from stream.batching import Run
+from stream.errors import Halt
+from stream.ledger import Ledger, Ticket
+
+SCHEME = "runs"
+"""The URL scheme that selects this transport: `runs://localhost:9092`."""
+
+FETCH_WAIT_S = 0.5
+"""How long one fetch waits for records; a seek waits for the fetch before it."""
+
+IDLE_WAIT_S = 0.02
+"""How long to look away while no partition wants records: the delay after a full buffer drains."""
+
+StartOffsets = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
+"""Given the committed offset of each assigned partition: where to start instead, if earlier."""
+
+
+class Fetched(NamedTuple):
+    """A run between the fetch and its delivery."""
+
+    run: Run
+    ticket: Ticket
+    epoch: int
+
+
+class RunMessage(ConsumerMessage):
+    """The message that carries a run through Faust."""
+
+    ticket: Ticket
+    epoch: int
+
+
+class Consumer(driver.Consumer):
+    """Delivers runs, and commits by the ledgers' rule."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._ledgers: dict[TP, Ledger] = {}
+        self._epoch = 0
+        self._fetching = asyncio.Lock()
+        self.fetched_runs = 0
+        super().__init__(*args, **kwargs)
+
+    # Fetch and deliver -------------------------------------------------------------------------
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """Yield what one fetch brought, partition by partition."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = self._get_active_partitions()
+        if not active:
+            await asyncio.sleep(IDLE_WAIT_S)
+            return
+        fetched = await self._getmany(active, timeout)
+        for tp, record in self.scheduler.iterate(fetched):
+            if not self.flow_active:
+                return  # What was not delivered stays open in its ledger until the next seek.
+            if tp in active or tp in self._buffered_partitions:
+                yield tp, self._to_message(tp, record)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        async with self._fetching:
+            fetched = await self._thread.getmany(active_partitions, timeout)
+            return {tp: self._enter(tp, records) for tp, records in fetched.items() if records}
+
+    def _enter(self, tp: TP, records: list[Any]) -> list[Any]:
+        if self._is_changelog_tp(tp):
+            return records
+        ledger = self._ledgers.get(tp)
+        if ledger is None:
+            # Fetched before the first seek, which goes back to it.
+            return []
+        run = Run(tp.topic, tp.partition, records)
+        self.fetched_runs += 1
+        return [Fetched(run, ledger.fetched(run.last_offset), self._epoch)]
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        if not isinstance(record, Fetched):
+            return super()._to_message(tp, record)
+        last = record.run.records[-1]
+        message = RunMessage(
+            tp.topic,
+            tp.partition,
+            record.run.last_offset,
+            timestamp=last.timestamp / 1000,
+            timestamp_type=0,
+            headers=None,
+            key=None,
+            value=record.run,
+            checksum=None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+        message.ticket = record.ticket
+        message.epoch = record.epoch
+        return message
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                async for _, message in self.getmany(timeout=FETCH_WAIT_S):
+                    if self.is_current(message):
+                        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+                await asyncio.sleep(0)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    def is_current(self, message: Message) -> bool:
+        """Tell whether no seek has happened since the message was fetched.
+
+        A run from before a seek comes again. Handling it late would put later records before
+        earlier ones.
+        """
+        return not isinstance(message, RunMessage) or (
+            message.epoch == self._epoch
+            and message.generation_id == self.app.consumer_generation_id
+        )
+
+    async def perform_seek(self) -> None:
+        """Go to where each input partition's work begins, with new ledgers."""
+        async with self._fetching:
+            self._epoch += 1
+            self._ledgers.clear()
+            inputs = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+            if inputs:
+                try:
+                    await self._open_ledgers(inputs)
+                except Exception as error:
+                    self.app.fail(error)
+                    raise
+
+    async def _open_ledgers(self, inputs: list[TP]) -> None:
+        committed = await self._thread.committed(inputs)
+        starts = {tp: offset for tp, offset in committed.items() if offset is not None}
+        hook: StartOffsets | None = self.app.start_offsets
+        if hook is not None:
+            for tp, wanted in (await hook(committed)).items():
+                starts[tp] = min(wanted, starts.get(tp, wanted))
+        fresh = [tp for tp in inputs if tp not in starts]
+        if fresh:
+            earliest = await self.earliest_offsets(*map(driver.ensure_aiokafka_TP, fresh))
+            starts.update((TP(*tp), offset) for tp, offset in earliest.items())
+        for tp in inputs:
+            self._ledgers[tp] = Ledger(committed[tp])
+            self._thread.seek(driver.ensure_aiokafka_TP(tp), starts[tp])
+
+    # Acknowledge and commit --------------------------------------------------------------------
+
+    def ack(self, message: Message) -> bool:
+        """Mark a run as finished; a second time, or after a seek, it changes nothing."""
+        with ack_lock:
+            if isinstance(message, RunMessage) and not message.ticket.done:
+                message.acked = True
+                message.ticket.done = True
+                self._unacked_messages.discard(message)
+                notify(self._waiting_for_ack)
+                return True
+            return False
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Any:
+        return (tp for tp in self._ledgers if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._ledgers[tp].committable()
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        return True
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
+        ledgers = {tp: self._ledgers.get(tp) for tp in offsets}
+        await self.app.producer.flush()
+        assignment = self.assignment()
+        mine = {
+            tp: offset
+            for tp, offset in offsets.items()
+            if tp in assignment and self._ledgers.get(tp) is ledgers[tp]
+        }
+        if not mine or not await self._commit(mine):
+            return False
+        for tp, offset in mine.items():
+            ledger = ledgers[tp]
+            if ledger is not None:
+                ledger.committed(offset)
+        self.app.tables.on_commit(mine)
+        self.app.monitor.on_tp_commit(mine)
+        return True
+
+    # Progress ----------------------------------------------------------------------------------
+
+    def pending_by_partition(self) -> dict[TP, int]:
+        """Count the runs that are fetched and not yet committable."""
+        return {tp: ledger.pending for tp, ledger in self._ledgers.items()}
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that owns the aiokafka consumer, with one more question to the broker."""
+
+    async def committed(self, tps: list[TP]) -> dict[TP, int | None]:
+        """Return what the broker holds as the group's offset of each partition."""
+        return dict(await self.call_thread(self._committed, tps))
+
+    async def _committed(self, tps: list[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        return {tp: await consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps}
+
+
+class Producer(driver.Producer):
+    """Writes table changes, and knows which of them the broker has not acked.
+
+    Faust's own flush gives up after a tenth of a second, doesn't see the change that is just
+    being handed over, and only logs one that failed; then the run would be committed without it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unacked: set[FutureMessage] = set()
+        self._lost: BaseException | None = None
+
+    def send_soon(self, fut: FutureMessage) -> None:
+        """Queue a table change."""
+        self._unacked.add(fut)
+        fut.add_done_callback(self._acked)
+        super().send_soon(fut)
+
+    def _acked(self, fut: FutureMessage) -> None:
+        self._unacked.discard(fut)
+        if not fut.cancelled() and fut.exception() is not None:
+            self._lost = fut.exception()
+
+    async def flush(self) -> None:
+        """Return when every table change queued before the call is on the broker.
+
+        Raises
+        ------
+        Halt
+            One of them was lost: the local table is ahead of its changelog.
+        """
+        waiting = set(self._unacked)
+        if waiting:
+            await asyncio.wait(waiting)
+        if self._lost is not None:
+            message = (
+                f"a table change did not reach its changelog: {self._lost!r}; after a restart the "
+                "runs that made it are repeated"
+            )
+            raise Halt(message) from self._lost
+        if self._producer is not None:
+            await self._producer.flush()
+
+
+class Transport(driver.Transport):
+    """What `runs://` stands for."""
+
+    Consumer: ClassVar[type[Consumer]] = Consumer
+    Producer: ClassVar[type[Producer]] = Producer
+
+
+TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"
