@@ -1,0 +1,101 @@
+"""Settings of the serving room, in one place: what an answer looks like and how often we look."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+DAY_S = 86_400.0
+
+
+class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How requests are batched, answered, diversified and explained.
+
+    The filters of seen items are off by default, because many shops live on repeats (tea, ink,
+    nappies): only the item that the shopper looks at right now is always hidden.
+    """
+
+    max_batch: Annotated[
+        int, Meta(ge=1, le=4096, description="requests answered in one micro-batch at most")
+    ] = 256
+    poll_ms: Annotated[
+        int, Meta(ge=1, le=10_000, description="longest wait for requests; they end it at once")
+    ] = 100
+    follow_ms: Annotated[
+        int, Meta(ge=1, le=60_000, description="pause between two looks for new items and models")
+    ] = 100
+    load_timeout_s: Annotated[
+        float, Meta(gt=0, description="longest time to read the whole catalogue at start")
+    ] = 300.0
+    instance: Annotated[
+        str,
+        Meta(
+            max_length=249,
+            description="a name unique among serving processes and the same after a restart: the "
+            "group then gives a restarted one its partitions back at once; empty: none",
+        ),
+    ] = ""
+    session_timeout_s: Annotated[
+        float,
+        Meta(ge=6, le=300, description="a process silent for this long loses its partitions"),
+    ] = 10.0
+    model: Annotated[
+        str, Meta(description="the key in `adapters` to follow; empty follows every model there")
+    ] = ""
+
+    push: Annotated[
+        bool, Meta(description="also send recommendations after a user's own events")
+    ] = False
+    push_k: Annotated[int, Meta(ge=1, le=200, description="items in a pushed list")] = 10
+    push_debounce_s: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="after a push, a user's further events wait this long"),
+    ] = 2.0
+    push_max_age_s: Annotated[
+        float, Meta(gt=0, description="events older than this are never answered with a push")
+    ] = 60.0
+    push_max_users: Annotated[
+        int, Meta(ge=1, description="users remembered for the debounce: the bound on its memory")
+    ] = 100_000
+
+    pool: Annotated[
+        int, Meta(ge=1, le=2000, description="ranked candidates from which a list is picked")
+    ] = 60
+    mmr_lambda: Annotated[
+        float,
+        Meta(ge=0, le=1, description="1 keeps the model's order, lower mixes unlike items in"),
+    ] = 0.8
+    near_duplicate: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=2,
+            description="text similarity from which two items count as the same; above 1 is off",
+        ),
+    ] = 0.98
+    hide_seen_s: Annotated[
+        float, Meta(ge=0, description="hide items that the user looked at this recently; 0 is off")
+    ] = 0.0
+    hide_bought_s: Annotated[
+        float, Meta(ge=0, description="hide items bought or reviewed this recently; 0 is off")
+    ] = 0.0
+
+    because_similarity: Annotated[
+        float,
+        Meta(ge=0, le=1, description="text similarity from which a past item explains another"),
+    ] = 0.5
+    new_item_s: Annotated[
+        float, Meta(ge=0, description="how long an item is called new after it arrived")
+    ] = 7 * DAY_S
+
+    retry_first_s: Annotated[
+        float, Meta(gt=0, description="first wait while a broker or store is away; it doubles")
+    ] = 0.2
+    retry_longest_s: Annotated[float, Meta(gt=0, description="longest wait between two tries")] = (
+        5.0
+    )
+    send_timeout_s: Annotated[
+        float, Meta(gt=0, description="how long answers may take to be acked before a retry")
+    ] = 30.0

@@ -1,0 +1,281 @@
+"""From a micro-batch of requests and user features to lists with reasons. Pure: no Kafka, no store.
+
+Legend: `B` requests, `K` candidates, `P` items of a list.
+
+The time of a shop is the time of its events. A recorded log that is replayed today has events of
+years ago; if popularity and pauses were measured against the wall clock, everything in it would be
+stale alike. So "now" is the newest event time known: of the users answered so far and of the model
+version in use, never ahead of the wall clock. In a live shop that is the wall clock, less the
+time since anybody did anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from features.store import UserFeatures
+from serving.config import ServingConfig
+from serving.diversity import diversify_many
+from serving.fallback import answer_path, fill_rows
+from serving.index import ItemIndex
+from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
+from serving.reasons import Newness, explain
+from stream.clock import Clock
+from stream.events import (
+    KINDS,
+    AnswerPath,
+    Filters,
+    Kind,
+    Recommendation,
+    RecommendedItem,
+    Request,
+    Step,
+)
+
+_TITLE_CHARS = 200
+"""Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
+
+_KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One list to make: asked for by a request, or pushed after an event."""
+
+    recommendation_id: str
+    user_id: str
+    k: int
+    request_id: str | None = None
+    context_item: str | None = None
+    filters: Filters = Filters()
+    surface: str = "home"
+
+    @classmethod
+    def of_request(cls, request: Request, recommendation_id: str) -> Ask:
+        """What a request asks for."""
+        return cls(
+            recommendation_id=recommendation_id,
+            user_id=request.user_id,
+            k=request.k,
+            request_id=request.request_id,
+            context_item=request.context_item,
+            filters=request.filters,
+            surface=request.surface,
+        )
+
+
+class Recommender:
+    """Makes lists with the ranker that is in use; `ranker` may be replaced between two batches."""
+
+    def __init__(
+        self, index: ItemIndex, ranker: Ranker, config: ServingConfig, clock: Clock
+    ) -> None:
+        self.index = index
+        self.ranker = ranker
+        self._config = config
+        self._clock = clock
+        self._newest_ms = 0
+
+    def answer_many(
+        self, asks: Sequence[Ask], features: Sequence[UserFeatures | None]
+    ) -> list[Recommendation]:
+        """Answer a micro-batch: one list per ask, in the same order.
+
+        1. histories from the features, the item that the user looks at now as their last step;
+        2. candidates ranked for all at once, among the available items that pass the filters;
+        3. hidden items dropped, near duplicates and likeness spread out;
+        4. short lists filled, reasons given.
+        """
+        offered = self.index.offered
+        version = self.ranker.version
+        paths = [answer_path(offered=offered, version=version, features=user) for user in features]
+        if offered == 0 or not asks:
+            return [
+                self._answer(ask, (), path, user)
+                for ask, path, user in zip(asks, paths, features, strict=True)
+            ]
+
+        now_ms = self.event_time_ms(features)
+        histories = [
+            _history(user, ask.context_item, now_ms)
+            for ask, user in zip(asks, features, strict=True)
+        ]
+
+        available = self.index.catalog.available
+        masks = [self.index.mask(ask.filters) for ask in asks]
+        hidden = [
+            self._hidden(ask, history, now_ms) for ask, history in zip(asks, histories, strict=True)
+        ]
+        picks = max(ask.k for ask in asks)
+        pool = max(self._config.pool, picks) + max(len(rows) for rows in hidden)
+        ranked = self.ranker.rank_many(
+            histories, now_ms, min(pool, len(available)), available, masks
+        )
+
+        rows_BK, scores_BK = _without(hidden, ranked.rows_BK, ranked.scores_BK)
+        rows_BP, scores_BP = diversify_many(
+            rows_BK,
+            scores_BK,
+            self.index.catalog.vectors,
+            picks=picks,
+            mmr_lambda=self._config.mmr_lambda,
+            near_duplicate=self._config.near_duplicate,
+        )
+
+        newness = Newness.of(self.index, self._clock.now_ms(), self._config.new_item_s)
+        answers = []
+        for row, (ask, user) in enumerate(zip(asks, features, strict=True)):
+            rows_P = rows_BP[row][rows_BP[row] != NOWHERE][: ask.k]
+            scores_P = scores_BP[row][: len(rows_P)]
+            if len(rows_P) < ask.k:
+                rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))
+                scores_P = _fill_scores(scores_P, len(rows_P))
+            items = self._items(rows_P, scores_P, histories[row], user, newness)
+            answers.append(self._answer(ask, items, paths[row], user))
+        return answers
+
+    def answer_plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
+        """Answer without the ranker: the newest items that pass the filters."""
+        offered = self.index.offered
+        path = answer_path(offered=offered, version=None, features=user)
+        open_rows = _open_rows(
+            self.index.catalog.available,
+            self.index.mask(ask.filters),
+            self._hidden(ask, [], 0),
+        )
+        rows_P = fill_rows(np.empty(0, np.int32), ask.k, open_rows)
+        newness = Newness.of(self.index, self._clock.now_ms(), self._config.new_item_s)
+        scores_P = np.zeros(len(rows_P), np.float32)
+        items = self._items(rows_P, scores_P, [], user, newness)
+        plain = self._answer(ask, items, path, user)
+        return msgspec.structs.replace(plain, model_version=None)
+
+    def event_time_ms(self, features: Sequence[UserFeatures | None]) -> int:
+        """The newest event time known, never ahead of the wall clock; see the module's head."""
+        wall_ms = self._clock.now_ms()
+        seen = [user.recent_ts_ms[-1] for user in features if user and user.recent_ts_ms]
+        newest = max([self._newest_ms, self.ranker.newest_ms, *seen])
+        self._newest_ms = min(newest, wall_ms)
+        return self._newest_ms or wall_ms
+
+    def _hidden(self, ask: Ask, history: Sequence[Step], now_ms: int) -> Rows:
+        """The rows that this user must not be shown."""
+        hide = {ask.context_item} if ask.context_item else set()
+        seen_ms, bought_ms = self._config.hide_seen_s * 1000, self._config.hide_bought_s * 1000
+        if seen_ms or bought_ms:
+            for step in history:
+                limit_ms = bought_ms if step.kind in {"purchase", "review"} else seen_ms
+                if limit_ms and now_ms - step.ts_ms <= limit_ms:
+                    hide.add(step.item_id)
+        rows = self.index.catalog.rows(hide)
+        known: Rows = rows[rows != NOWHERE]
+        return known
+
+    def _items(
+        self,
+        rows_P: Rows,
+        scores_P: Floats,
+        history: Sequence[Step],
+        user: UserFeatures | None,
+        newness: Newness,
+    ) -> tuple[RecommendedItem, ...]:
+        catalog = self.index.catalog
+        if history:
+            evidence_PT = self.ranker.evidence(history, rows_P)
+        else:
+            evidence_PT = np.zeros((len(rows_P), 0), np.float32)
+        reasons = explain(
+            rows_P,
+            history,
+            evidence_PT,
+            catalog,
+            newness=newness,
+            top_category=user.top_category if user else "",
+            because_similarity=self._config.because_similarity,
+        )
+        items = []
+        for row, score, reason in zip(rows_P.tolist(), scores_P.tolist(), reasons, strict=True):
+            item = catalog.item(row)
+            items.append(
+                RecommendedItem(
+                    item_id=item.item_id,
+                    score=round(score, 6),
+                    title=item.title[:_TITLE_CHARS],
+                    reason=reason.text,
+                    because_item=reason.because_item,
+                )
+            )
+        return tuple(items)
+
+    def _answer(
+        self,
+        ask: Ask,
+        items: tuple[RecommendedItem, ...],
+        path: AnswerPath,
+        user: UserFeatures | None,
+    ) -> Recommendation:
+        return Recommendation(
+            recommendation_id=ask.recommendation_id,
+            request_id=ask.request_id,
+            user_id=ask.user_id,
+            ts_ms=self._clock.now_ms(),
+            items=items,
+            path=path,
+            model_version=self.ranker.version,
+            trigger="request" if ask.request_id is not None else "event",
+            surface=ask.surface,
+            seen_event_id=(user.last_event_id or None) if user else None,
+        )
+
+
+def _history(user: UserFeatures | None, context_item: str | None, now_ms: int) -> list[Step]:
+    """A user's past, oldest first, ending in the item on the page that asks."""
+    history: list[Step] = []
+    if user is not None:
+        history = [
+            Step(item_id, _kind(kind), ts_ms, rating or None)
+            for item_id, kind, ts_ms, rating in zip(
+                user.recent_items,
+                user.recent_kinds,
+                user.recent_ts_ms,
+                user.recent_ratings,
+                strict=False,
+            )
+        ]
+    if context_item is not None and (not history or history[-1].item_id != context_item):
+        history.append(Step(context_item, "view", now_ms))
+    return history
+
+
+def _kind(name: str) -> Kind:
+    """A kind as the store holds it; one from a newer profile counts as a view."""
+    return _KIND_OF.get(name, "view")
+
+
+def _without(hidden: Sequence[Rows], rows_BK: Rows, scores_BK: Floats) -> tuple[Rows, Floats]:
+    """Replace each user's hidden rows by padding."""
+    if not any(len(rows) for rows in hidden):
+        return rows_BK, scores_BK
+    rows_BK = rows_BK.copy()
+    for row, rows in enumerate(hidden):
+        if len(rows):
+            rows_BK[row][np.isin(rows_BK[row], rows)] = NOWHERE
+    keep_first = np.argsort(rows_BK == NOWHERE, axis=1, kind="stable")
+    return (
+        np.take_along_axis(rows_BK, keep_first, axis=1),
+        np.take_along_axis(scores_BK, keep_first, axis=1),
+    )
+
+
+def _open_rows(available: Bools, mask: Bools | None, hidden: Rows) -> Bools:
+    free = available.copy() if mask is None else available & mask
+    free[hidden] = False
+    return free
+
+
+def _fill_scores(scores_P: Floats, length: int) -> Floats:
+    """Filled items take the last score: nothing is known that would tell them apart."""
+    last = scores_P[-1] if len(scores_P) else 0.0
+    return np.concatenate([scores_P, np.full(length - len(scores_P), last, np.float32)])

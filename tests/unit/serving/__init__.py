@@ -1,0 +1,1 @@
+"""Tests of the serving room; `shop.py` holds the shop that they share."""

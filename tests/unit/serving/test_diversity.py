@@ -1,0 +1,91 @@
+"""MMR: keeps the order at 1, spreads categories below it, and never repeats or loses an item."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving import diversity
+from serving.config import ServingConfig
+from serving.diversity import diversify_many
+from tests.unit.serving.shop import PLAIN, TEAS, ask, recommender, user
+
+
+def categories(config: ServingConfig) -> list[str]:
+    ann = user("ann", ("chai", "view"), ("axe", "view"))
+    [answer] = recommender(config=config).answer_many([ask("ann", k=4)], [ann])
+    return ["tea" if entry.item_id in TEAS else "tool" for entry in answer.items]
+
+
+def test_a_list_of_one_kind_becomes_a_list_of_two() -> None:
+    assert categories(PLAIN) == ["tea"] * 4
+    mixed = categories(msgspec.structs.replace(PLAIN, mmr_lambda=0.5))
+    assert mixed[:2] == ["tea", "tool"]
+
+
+def test_near_duplicates_come_last_even_where_the_order_is_kept() -> None:
+    vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    rows, scores = np.array([[0, 1, 2]], np.int32), np.array([[3, 2, 1]], np.float32)
+    picked, kept = diversify_many(
+        rows, scores, vectors, picks=3, mmr_lambda=1.0, near_duplicate=0.98
+    )
+    assert picked.tolist() == [[0, 2, 1]]
+    assert kept.tolist() == [[3, 1, 2]]
+
+
+@pytest.mark.parametrize("mmr_lambda", [0.0, 0.3, 1.0])
+def test_padding_is_never_picked(mmr_lambda: float) -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    rows = np.array([[2, -1, -1], [-1, -1, -1], [1, 0, -1]], np.int32)
+    picked, _ = diversify_many(
+        rows, np.zeros((3, 3), np.float32), vectors, picks=3, mmr_lambda=mmr_lambda
+    )
+    assert [sorted(row) for row in picked.tolist()] == [[-1, -1, 2], [-1, -1, -1], [-1, 0, 1]]
+    assert all(-1 not in row[:-1] or row[-1] == -1 for row in picked.tolist())
+
+
+def by_hand(
+    rows: list[int], scores: list[float], vectors: np.ndarray, picks: int, mmr_lambda: float
+) -> list[int]:
+    """MMR as the paper writes it, one user, one item at a time."""
+    low, high = min(scores), max(scores)
+    relevance = [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+    picked: list[int] = []
+    while len(picked) < min(picks, len(rows)):
+        values = {
+            i: mmr_lambda * relevance[i]
+            - (1 - mmr_lambda)
+            * max((max(0.0, float(vectors[rows[i]] @ vectors[rows[j]])) for j in picked), default=0)
+            for i in range(len(rows))
+            if i not in picked
+        }
+        picked.append(max(values, key=lambda i: values[i]))
+    return [rows[i] for i in picked]
+
+
+@given(seed=st.integers(0, 10_000), mmr_lambda=st.sampled_from([0.2, 0.5, 0.8, 0.95]))
+def test_the_batch_gives_what_the_paper_gives_for_each_user(seed: int, mmr_lambda: float) -> None:
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(30, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = np.stack([random.permutation(30)[:12] for _ in range(4)]).astype(np.int32)
+    scores = -np.sort(-random.normal(size=(4, 12)).astype(np.float32), axis=1)
+    picked, _ = diversify_many(rows, scores, vectors, picks=5, mmr_lambda=mmr_lambda)
+    for user_row in range(4):
+        assert picked[user_row].tolist() == by_hand(
+            rows[user_row].tolist(), scores[user_row].tolist(), vectors, 5, mmr_lambda
+        )
+
+
+def test_large_batches_are_cut_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(50, 8)).astype(np.float32)
+    rows = random.integers(0, 50, (33, 9)).astype(np.int32)
+    scores = random.normal(size=(33, 9)).astype(np.float32)
+    whole, _ = diversify_many(rows, scores, vectors, picks=4, mmr_lambda=0.5)
+    monkeypatch.setattr(diversity, "_CHUNK_FLOATS", 8 * 9 * 4)
+    cut, _ = diversify_many(rows, scores, vectors, picks=4, mmr_lambda=0.5)
+    np.testing.assert_array_equal(whole, cut)
