@@ -8,6 +8,7 @@ from rich.console import Console
 
 from infra.demo.picture import save
 from infra.demo.scene import Role, Scene
+from infra.demo.screen import LiveScreen, PlainScreen, open_screen
 from infra.demo.view import plain_line, render
 from stream.events import InterestShift, Recommendation, RecommendedItem
 
@@ -136,3 +137,36 @@ def test_the_picture_for_the_readme_shows_the_screen(tmp_path: Path) -> None:
     svg = (tmp_path / "docs" / "demo.svg").read_text()
     assert svg.startswith("<svg")
     assert "0.1983" in svg
+
+
+def test_without_a_terminal_a_line_appears_only_now_and_then() -> None:
+    out = io.StringIO()
+    screen = open_screen(Console(file=out, width=200))
+    scene = busy_scene()
+
+    with screen:
+        for second in range(8):
+            scene.elapsed_s = float(second)
+            screen.show(scene)
+        scene.phase = "settling"
+        screen.show(scene)
+
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == ["0", "5", "7"]
+
+
+def test_a_terminal_that_is_too_small_gets_lines() -> None:
+    small = Console(file=io.StringIO(), force_terminal=True, width=60, height=20)
+    large = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+
+    assert isinstance(open_screen(small), PlainScreen)
+    assert isinstance(open_screen(large), LiveScreen)
+
+
+def test_the_live_screen_gives_the_terminal_back() -> None:
+    out = io.StringIO()
+    enter, leave = "\x1b[?1049h", "\x1b[?1049l"
+    with open_screen(Console(file=out, force_terminal=True, width=80, height=24)) as screen:
+        screen.show(busy_scene())
+
+    assert "shopper-7" in out.getvalue()
+    assert out.getvalue().index(enter) < out.getvalue().rindex(leave)
