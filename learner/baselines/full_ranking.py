@@ -7,7 +7,7 @@ baseline gives a score to each item, and the rank is counted over all of them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -29,14 +29,15 @@ class RankingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         bool,
         Meta(description="Take out what the user already had; for data without repeats only."),
     ] = False
-    fresh_histories: Annotated[
-        bool,
+    histories: Annotated[
+        Literal["batch", "event", "instant"],
         Meta(
-            description="A user's history holds the earlier events of the same micro-batch, as in "
-            "serving, where profiles are fresher than weights; else histories, too, are as of "
-            "before the micro-batch."
+            description="Up to when a user's own history is known. `batch`: before the "
+            "micro-batch, like all else; `event`: before the event, as in serving, where profiles "
+            "are fresher than weights; `instant`: the events of an earlier time, for logs whose "
+            "order within a time means nothing (cut micro-batches with `instants_whole`)."
         ),
-    ] = False
+    ] = "batch"
     history_length: Annotated[int, Meta(gt=0, description="Last items that speak for a user.")] = 10
     all_known: Annotated[
         bool,
@@ -97,16 +98,24 @@ class FullRanking(ABC):
 
     def rank(self, batch: Events) -> NDArray[np.float64]:
         """Rank each event's item among the items known before the micro-batch."""
-        if self.config.fresh_histories:
-            history_BT = self.last.before_each(batch.user, batch.item)
-        else:
-            history_BT = self.last.before(batch.user)
-        scores_BI = self.score(batch, history_BT)
+        scores_BI = self.score(batch, self.histories(self.last, batch.user, batch))
         if not self.known.all():
             scores_BI[:, ~self.known] = -np.inf
         if self.config.mask_consumed:
             self._mask_consumed(batch, scores_BI)
         return rank_targets(scores_BI, batch.item)
+
+    def histories(
+        self, last: LastItems, key_B: NDArray[np.int32], batch: Events
+    ) -> NDArray[np.int32]:
+        """What may be known of each event's user (or session) when it is ranked, (B, T)."""
+        match self.config.histories:
+            case "batch":
+                return last.before(key_B)
+            case "event":
+                return last.before_each(key_B, batch.item)
+            case "instant":
+                return last.before_instant(key_B, batch.item, batch.ts_ms)
 
     def learn(self, batch: Events) -> None:
         """Learn the events of a micro-batch, in their order."""
@@ -118,12 +127,14 @@ class FullRanking(ABC):
                 self._consumed.add(user, item)
 
     def _mask_consumed(self, batch: Events, scores_BI: Scores) -> None:
-        """Take out what each user had before the micro-batch, or before the event itself."""
-        inside: dict[int, list[int]] = {}
-        pairs = zip(batch.user.tolist(), batch.item.tolist(), strict=True)
-        for b, (user, item) in enumerate(pairs):
+        """Take out what each user had, up to when histories are known."""
+        inside: dict[int, list[tuple[int, int]]] = {}
+        columns = (batch.user.tolist(), batch.item.tolist(), batch.ts_ms.tolist())
+        for b, (user, item, ts_ms) in enumerate(zip(*columns, strict=True)):
             scores_BI[b, self._consumed.get(user)] = -np.inf
-            if self.config.fresh_histories:
-                earlier = inside.setdefault(user, [])
-                scores_BI[b, earlier] = -np.inf
-                earlier.append(item)
+            if self.config.histories == "batch":
+                continue
+            had = inside.setdefault(user, [])
+            together = self.config.histories == "event"
+            scores_BI[b, [one for one, at in had if together or at < ts_ms]] = -np.inf
+            had.append((item, ts_ms))

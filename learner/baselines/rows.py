@@ -53,6 +53,22 @@ class LastItems:
             newest_of[key] = b
         return history
 
+    def before_instant(self, key_B: Int32, item_B: Int32, ts_ms_B: NDArray[np.int64]) -> Int32:
+        """Histories as of just before each event's instant: events of equal time don't see others.
+
+        Examples
+        --------
+        >>> last = LastItems(length=2)
+        >>> day = np.array([1, 1, 2])
+        >>> last.before_instant(np.array([0, 0, 0]), np.array([5, 6, 7]), day).tolist()
+        [[-1, -1], [-1, -1], [6, 5]]
+        """
+        history = self.before_each(key_B, item_B)
+        first_of: dict[tuple[int, int], int] = {}
+        for b, moment in enumerate(zip(key_B.tolist(), ts_ms_B.tolist(), strict=True)):
+            history[b] = history[first_of.setdefault(moment, b)]
+        return history
+
     def append(self, key_B: Int32, item_B: Int32) -> None:
         """Put the events on top of their keys' histories, in order."""
         history = self.before_each(key_B, item_B)

@@ -59,10 +59,7 @@ class SessionKnn(FullRanking):
 
     def score(self, batch: Events, history_BT: NDArray[np.int32]) -> Scores:
         """Find each running session's neighbours and sum their items."""
-        if self.config.fresh_histories:
-            running_BT = self._running.before_each(batch.session, batch.item)
-        else:
-            running_BT = self._running.before(batch.session)
+        running_BT = self.histories(self._running, batch.session, batch)
         scores_BI = np.zeros((batch.n_events, self.config.n_items), np.float32)
         rarity_I = np.log(max(1, self._sessions) / np.maximum(self._holders, 1.0))
         for b, session in enumerate(batch.session.tolist()):
