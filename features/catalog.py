@@ -20,7 +20,7 @@ _FIRST_CAPACITY = 1024
 
 
 class Catalog:
-    """Items by row, with their L2-normalised text vectors.
+    """Items by row, with their L2-normalised text vectors; `version` counts the changes.
 
     Examples
     --------
@@ -37,6 +37,7 @@ class Catalog:
 
     def __init__(self, width: int) -> None:
         self.width = width
+        self.version = 0
         self._row_of: dict[str, int] = {}
         self._items: list[ItemVector] = []
         self._vectors: NDArray[np.float32] = np.zeros((_FIRST_CAPACITY, width), np.float32)
@@ -77,6 +78,7 @@ class Catalog:
         ValueError
             If a vector's width is not the catalogue's.
         """
+        self.version += 1
         for item in items:
             vector = np.frombuffer(item.vector, dtype="<f2")
             if vector.size not in (0, self.width):
@@ -98,6 +100,7 @@ class Catalog:
 
     def delete(self, item_ids: Iterable[str]) -> None:
         """Withdraw items: their rows stay, and are never recommended again until upserted."""
+        self.version += 1
         for item_id in item_ids:
             row = self._row_of.get(item_id)
             if row is not None:

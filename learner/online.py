@@ -1,0 +1,292 @@
+"""Test, then train: every example is ranked by what was known before it, and then learnt.
+
+Legend: `B` examples of a micro-batch, `K` candidates, `R` nets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import Catalog
+from learner.batch import Histories, make_histories
+from learner.config import LearnerConfig
+from learner.drift import Detector, Response, watch
+from learner.measures import MISS, DecayedMean, ranks
+from learner.ranker import Ranker, Scored
+from learner.ranking_metrics import gains
+from learner.replay import Lesson, Replay
+from learner.shadow import covisit_ranks, popularity_ranks
+from learner.step import Trainer, make_lesson
+from learner.tower import IDLE_MS
+from stream.events import Example
+
+TOP = 10
+
+RECENT = 1_000.0
+"""Half-life, in examples, of the running figures: shorter jumps, longer hides a decline."""
+
+EXPIRE_EVERY = 50
+"""Micro-batches between two looks for idle items."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnReport:
+    """What one call of `learn_many` saw: figures before learning, running means beside them."""
+
+    examples: int
+    learnt: int
+    repeated: int
+    unknown: int
+    steps: int
+    loss: float
+    ndcg10: float
+    ndcg10_prior: float
+    ndcg10_popularity: float
+    ndcg10_covisitation: float
+    hr10: float
+    recent: dict[str, float]
+    factor: float
+    signals: tuple[str, ...]
+    rank_N: NDArray[np.float64]
+    rank_prior_N: NDArray[np.float64]
+
+
+class OnlineLearner:
+    """The whole learner. The same object runs in the Kafka role and in offline evaluation.
+
+    Parameters
+    ----------
+    catalog
+        The items; the caller keeps it up to date between two calls.
+    config
+        Every number.
+    detectors
+        What watches the loss for drift. They start anew after a restart.
+
+    Notes
+    -----
+    Two runs with one seed are bit-equal, and so is a run that was saved and resumed: whatever is
+    random follows from the seed and the number of micro-batches learnt.
+    """
+
+    def __init__(
+        self, catalog: Catalog, config: LearnerConfig, detectors: Sequence[Detector] = ()
+    ) -> None:
+        self.catalog = catalog
+        self.config = config
+        self.detectors = tuple(detectors)
+        self.ranker = Ranker(catalog, config)
+        self.trainer = Trainer(self.ranker)
+        self.replay = Replay(
+            config.train.replay_size, config.model.transformer_steps, config.train.listed
+        )
+        self.response = Response(config.train.drift_factor, config.train.drift_half_life)
+        self.offsets: dict[int, int] = {}
+        self.learnt = 0
+        self.batches = 0
+        self.last_loss: float | None = None
+        self.recent = {
+            name: DecayedMean(RECENT)
+            for name in ("online", "prior", "popularity", "covisitation", "hr10")
+        }
+
+    def learn_many(self, examples: Sequence[Example]) -> LearnReport:
+        """Rank examples, then learn from them, micro-batch by micro-batch.
+
+        Examples at or below the learnt offset of their partition are left out: each changes the
+        model once, however often it is delivered.
+        """
+        new: list[Example] = []
+        for example in examples:
+            if example.offset >= self.offsets.get(example.partition, 0):
+                self.offsets[example.partition] = example.offset + 1
+                new.append(example)
+        size = self.config.train.batch
+        seen = [self._learn_batch(new[i : i + size]) for i in range(0, len(new), size)]
+        return self._report(len(examples), seen)
+
+    def count(self, examples: Sequence[Example]) -> None:
+        """Count the events of items that were unknown when they were ranked and no longer are."""
+        experts = self.ranker.experts
+        experts.reserve(len(self.catalog))
+        row_N = self.catalog.rows(example.item_id for example in examples)
+        late = [e for e, row in zip(examples, row_N, strict=True) if row >= 0 and not experts.taken_I[row]]
+        if late:
+            past = self._histories(late)
+            experts.learn(self.catalog.rows(e.item_id for e in late), past, len(self.catalog))
+
+    def _histories(self, examples: Sequence[Example]) -> Histories:
+        return make_histories(
+            self.catalog,
+            [example.history for example in examples],
+            [example.ts_ms for example in examples],
+            [example.user_events for example in examples],
+            self.config.model.steps,
+        )
+
+    def _learn_batch(self, examples: Sequence[Example]) -> _Batch:
+        generator = np.random.default_rng((self.config.seed, self.batches))
+        self.batches += 1
+        past = self._histories(examples)
+        target_B = self.catalog.rows(example.item_id for example in examples)
+        known = np.flatnonzero(target_B >= 0)
+        kept, target_K = past.take(known), target_B[known]
+        batch = _Batch(len(examples), len(known))
+        if len(known):
+            self._test_then_train(kept, target_K, known, batch, generator)
+        return batch
+
+    def _test_then_train(
+        self,
+        past: Histories,
+        target_B: NDArray[np.int32],
+        known: NDArray[np.int64],
+        batch: _Batch,
+        generator: np.random.Generator,
+    ) -> None:
+        ranker, experts = self.ranker, self.ranker.experts
+
+        # 1. Test: nothing of this micro-batch has been learnt yet.
+        lessons: list[Lesson] = []
+        losses = np.zeros((len(ranker.weighing.losses), len(target_B)))
+        graded = np.zeros(len(target_B), np.bool_)
+        for part, scored in ranker.score_many(past, target_B=target_B):
+            batch.rank["online"][known[part]] = ranks(
+                scored.score_BK, scored.real_BK, scored.target_B
+            )
+            batch.rank["prior"][known[part]] = ranks(
+                scored.prior_BK, scored.real_BK, scored.target_B
+            )
+            losses[:, part] = _losses(scored)
+            line = np.arange(len(scored.target_B))
+            graded[part] = scored.real_BK[line, scored.target_B]
+            lessons.append(
+                make_lesson(
+                    past.take(part), scored, target_B[part], self.config.train.listed, generator
+                )
+            )
+        batch.rank["popularity"][known] = popularity_ranks(experts, past, target_B, ranker.allowed_I())
+        batch.rank["covisitation"][known] = covisit_ranks(experts, past, target_B, ranker.allowed_I())
+        weight = ranker.weighing.weights
+        batch.losses = (weight @ losses)[graded]
+        batch.signals = watch(self.detectors, self.response, batch.losses)
+        ranker.weighing.update(losses[:, graded])
+
+        # 2. Train: count, then step on the new ones, then on some old ones.
+        experts.learn(target_B, past, len(self.catalog))
+        self._admit(target_B)
+        lesson = _joined(lessons)
+        factor = self.response.factor
+        self.trainer.step(lesson, factor, generator)
+        self.replay.add(lesson)
+        for _ in range(self.config.train.replays if len(self.replay) > len(lesson) else 0):
+            again = self.replay.sample(len(lesson), generator)
+            self.trainer.step(again, factor, generator)
+            batch.steps += 1
+        batch.steps += 1
+        self.response.pass_by(len(target_B))
+        self.learnt += len(target_B)
+
+    def _admit(self, target_B: NDArray[np.int32]) -> None:
+        behaviour, residuals = self.ranker.behaviour, self.ranker.residuals
+        if behaviour is None:
+            return
+        experts = self.ranker.experts
+        residuals.reserve(len(self.catalog))
+        rows = np.unique(target_B).astype(np.int64)
+        rows = rows[
+            ~residuals.admitted_I[rows]
+            & (experts.taken_I[rows] >= self.config.model.admit_after)
+        ]
+        if len(rows):
+            ids = [self.catalog.item(int(row)).item_id for row in rows]
+            residuals.admit(rows, behaviour.first_residuals(ids))
+        if self.batches % EXPIRE_EVERY == 0:
+            admitted = np.flatnonzero(residuals.admitted_I)
+            newest_ms = experts.popularity.now_ms
+            residuals.expire(admitted[experts.last_ms_I[admitted] < newest_ms - IDLE_MS])
+
+    def _report(self, given: int, seen: Sequence[_Batch]) -> LearnReport:
+        def joined(name: str) -> NDArray[np.float64]:
+            return np.concatenate([b.rank[name] for b in seen]) if seen else np.zeros(0)
+
+        rank = {name: joined(name) for name in ("online", "prior", "popularity", "covisitation")}
+        for name, rank_N in rank.items():
+            self.recent[name].add(gains(rank_N))
+        self.recent["hr10"].add((rank["online"] <= TOP).astype(np.float64))
+        losses = np.concatenate([b.losses for b in seen]) if seen else np.zeros(0)
+        if len(losses):
+            self.last_loss = float(losses.mean())
+
+        def mean(values: NDArray[np.float64]) -> float:
+            return float(values.mean()) if len(values) else 0.0
+
+        fresh = sum(b.examples for b in seen)
+        return LearnReport(
+            examples=given,
+            learnt=sum(b.known for b in seen),
+            repeated=given - fresh,
+            unknown=fresh - sum(b.known for b in seen),
+            steps=sum(b.steps for b in seen),
+            loss=mean(losses),
+            ndcg10=mean(gains(rank["online"])),
+            ndcg10_prior=mean(gains(rank["prior"])),
+            ndcg10_popularity=mean(gains(rank["popularity"])),
+            ndcg10_covisitation=mean(gains(rank["covisitation"])),
+            hr10=mean((rank["online"] <= TOP).astype(np.float64)),
+            recent={name: m.value for name, m in self.recent.items()},
+            factor=self.response.factor,
+            signals=tuple(name for b in seen for name in b.signals),
+            rank_N=rank["online"],
+            rank_prior_N=rank["prior"],
+        )
+
+
+class _Batch:
+    """What one micro-batch leaves for the report."""
+
+    def __init__(self, examples: int, known: int) -> None:
+        self.examples = examples
+        self.known = known
+        self.steps = 0
+        self.losses = np.zeros(0)
+        self.signals: tuple[str, ...] = ()
+        self.rank = {
+            name: np.full(examples, MISS)
+            for name in ("online", "prior", "popularity", "covisitation")
+        }
+
+
+def _losses(scored: Scored) -> NDArray[np.float64]:
+    """The loss of every net, and of the prior alone, at each target: (R + 1, B)."""
+    corrected = np.concatenate(
+        [scored.prior_BK + scored.correction_RBK, scored.prior_BK[None]]
+    ).astype(np.float64)
+    corrected = np.where(scored.real_BK, corrected, -np.inf)
+    line = np.arange(len(scored.target_B))
+    own = corrected[:, line, scored.target_B]
+    top = corrected.max(axis=2, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    total = top[:, :, 0] + np.log(np.exp(corrected - top).sum(axis=2) + 1e-30)
+    return np.asarray(np.where(np.isfinite(own), total - own, 0.0))
+
+
+def _joined(lessons: Sequence[Lesson]) -> Lesson:
+    parts = [lesson.past for lesson in lessons]
+    past = Histories(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B")
+        )
+    )
+    return Lesson(
+        past,
+        *(
+            np.concatenate([getattr(lesson, name) for lesson in lessons])
+            for name in ("rows_BL", "features_BLF", "prior_BL", "target_B")
+        ),
+    )

@@ -1,0 +1,218 @@
+"""One model out of the experts, the transformer and the correction: what the learner teaches and
+serving asks.
+
+Legend: `B` users, `K` candidates, `F` features, `R` nets, `I` catalogue rows, `C` tops, `D` width.
+
+    score = prior + sum over nets of weight * correction(features)
+
+where the prior is log-popularity + log-transition + text similarity, and the transformer's score
+is one of the features. Everything learnt starts at zero, so that an untrained ranker is its prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.catalog import Catalog
+from learner.batch import Histories
+from learner.behaviour import Behaviour, Steps
+from learner.candidates import gather_candidates
+from learner.config import LearnerConfig
+from learner.correction import Correction, Weighing
+from learner.experts import Experts
+from learner.features import TOGETHER_FADE, describe
+from learner.tower import ItemTower, Residuals
+
+CHUNK = 64
+"""Users scored at once: more would not fit the cache, fewer would pay Python's price."""
+
+
+def pick_device(name: str) -> torch.device:
+    """CUDA when asked for, or when there is some and nothing else was asked for.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Candidates of `B` users and all that was computed of them; padding has row -1."""
+
+    rows_BK: NDArray[np.int32]
+    real_BK: NDArray[np.bool_]
+    features_BKF: NDArray[np.float32]
+    prior_BK: NDArray[np.float32]
+    correction_RBK: NDArray[np.float32]
+    score_BK: NDArray[np.float32]
+    target_B: NDArray[np.int64]
+
+
+class Ranker:
+    """Scores candidates for users; changes only when someone teaches it."""
+
+    def __init__(self, catalog: Catalog, config: LearnerConfig) -> None:
+        self.catalog = catalog
+        self.config = config
+        self.device = pick_device(config.device)
+        self.experts = Experts(config.model)
+        self.correction = Correction(config.train.rates, config.seed).to(self.device)
+        self.weighing = Weighing(len(config.train.rates))
+        self.behaviour: Behaviour | None = None
+        if config.model.transformer:
+            self.behaviour = Behaviour(config.model, catalog.width, config.seed).to(self.device)
+        self.residuals = Residuals(self.behaviour.width if self.behaviour else 1)
+        self.tower = ItemTower(catalog, self.device)
+        self.trained = False
+
+    def autocast(self) -> Any:
+        """On CUDA the transformer runs in bfloat16."""
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def allowed_I(self) -> NDArray[np.bool_]:
+        """Which rows may be recommended at all."""
+        return self.catalog.available
+
+    def score_many(
+        self,
+        past: Histories,
+        allowed_I: NDArray[np.bool_] | None = None,
+        target_B: NDArray[np.int32] | None = None,
+    ) -> Iterator[tuple[slice, Scored]]:
+        """Score users chunk by chunk.
+
+        With targets given, each is listed too, so that it can be learnt; `real_BK` says whether it
+        would have been listed without.
+        """
+        items = len(self.catalog)
+        self.experts.reserve(items)
+        allowed_I = self.allowed_I() if allowed_I is None else allowed_I
+        for start in range(0, len(past), CHUNK):
+            part = slice(start, min(start + CHUNK, len(past)))
+            target = None if target_B is None else target_B[part]
+            yield part, self._score(past.take(part), allowed_I, target, items)
+
+    @torch.no_grad()
+    def _score(
+        self,
+        past: Histories,
+        allowed_I: NDArray[np.bool_],
+        target_B: NDArray[np.int32] | None,
+        items: int,
+    ) -> Scored:
+        listing = self.config.model.candidates
+        allowed = torch.from_numpy(allowed_I).to(self.device)
+        semantic_BI = self._semantic(past)
+        behaviour_BI = self._behaviour(past)
+        tops = []
+        if int(allowed_I.sum()) > listing.all_items_below:
+            for score_BI, count in (
+                (semantic_BI, listing.semantic),
+                (behaviour_BI, listing.behaviour),
+            ):
+                if score_BI is not None and count:
+                    masked = score_BI.masked_fill(~allowed, -torch.inf)
+                    tops.append(masked.topk(min(count, items)).indices.int().cpu().numpy())
+        rows_BK = gather_candidates(self.experts, past, allowed_I, listing, tops)
+        if not self.experts.offers_again:
+            rows_BK = np.where(_had(past, rows_BK), -1, rows_BK)
+        real_BK = rows_BK >= 0
+        place_B = np.zeros(len(past), np.int64)
+        if target_B is not None:
+            rows_BK, real_BK, place_B = _with_targets(rows_BK, real_BK, target_B)
+        described = describe(
+            self.experts,
+            past,
+            rows_BK,
+            _picked(semantic_BI, rows_BK),
+            _picked(behaviour_BI, rows_BK),
+            items,
+        )
+        correction_RBK = np.zeros((len(self.weighing.losses) - 1, *rows_BK.shape), np.float32)
+        score_BK = described.prior_BK
+        if self.trained:
+            features = torch.from_numpy(described.features_BKF).to(self.device)
+            correction_RBK = self.correction(features).cpu().numpy()
+            weight_R = self.weighing.weights[:-1].astype(np.float32)
+            score_BK = score_BK + np.einsum("r,rbk->bk", weight_R, correction_RBK)
+        return Scored(
+            rows_BK,
+            real_BK,
+            described.features_BKF,
+            described.prior_BK,
+            correction_RBK,
+            score_BK,
+            place_B,
+        )
+
+    def _semantic(self, past: Histories) -> Tensor | None:
+        text_IE = self.tower.text_IE()
+        if not self.tower.has_text:
+            return None
+        pooled_BE = torch.from_numpy(pool_text(self.catalog.vectors, past.rows_BT))
+        return pooled_BE.to(self.device) @ text_IE.T
+
+    def _behaviour(self, past: Histories) -> Tensor | None:
+        model = self.behaviour
+        if model is None or not self.trained:
+            return None
+        towers_ID = self.tower.towers_ID(model, self.residuals)
+        steps = Steps(past, self.config.model.transformer_steps, self.device)
+        steps.item_BT = torch.from_numpy(np.maximum(steps.rows_BT, 0).astype(np.int64)).to(
+            self.device
+        )
+        with self.autocast():
+            users_BD = model.users(towers_ID, steps)
+        return users_BD.float() @ towers_ID.T
+
+
+def pool_text(
+    vectors_IE: NDArray[np.float32], rows_BT: NDArray[np.int32], window: int = 10
+) -> NDArray[np.float32]:
+    """What each user looked at of late, as one L2-normalised text vector; zero without a past."""
+    recent_BW = rows_BT[:, ::-1][:, :window]
+    weight_BW = np.where(
+        recent_BW >= 0, TOGETHER_FADE ** np.arange(recent_BW.shape[1]), 0.0
+    ).astype(np.float32)
+    pooled_BE = np.einsum("bw,bwe->be", weight_BW, vectors_IE[np.maximum(recent_BW, 0)])
+    length_B1 = np.linalg.norm(pooled_BE, axis=1, keepdims=True)
+    return np.asarray(pooled_BE / np.maximum(length_B1, 1e-9), np.float32)
+
+
+def _picked(score_BI: Tensor | None, rows_BK: NDArray[np.int32]) -> NDArray[np.float32]:
+    if score_BI is None:
+        return np.zeros(rows_BK.shape, np.float32)
+    at_BK = torch.from_numpy(np.maximum(rows_BK, 0).astype(np.int64)).to(score_BI.device)
+    return np.where(rows_BK >= 0, score_BI.gather(1, at_BK).cpu().numpy(), np.float32(0.0))
+
+
+def _had(past: Histories, rows_BK: NDArray[np.int32]) -> NDArray[np.bool_]:
+    had_BK = np.zeros(rows_BK.shape, np.bool_)
+    for t in range(past.rows_BT.shape[1]):
+        had_BK |= past.rows_BT[:, t : t + 1] == rows_BK
+    return had_BK
+
+
+def _with_targets(
+    rows_BK: NDArray[np.int32], real_BK: NDArray[np.bool_], target_B: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_], NDArray[np.int64]]:
+    is_target_BK = rows_BK == target_B[:, None]
+    missing_B = ~is_target_BK.any(axis=1)
+    place_B = np.where(missing_B, rows_BK.shape[1], is_target_BK.argmax(axis=1))
+    added_B1 = np.where(missing_B, target_B, -1)[:, None].astype(np.int32)
+    rows_BK = np.concatenate([rows_BK, added_B1], axis=1)
+    real_BK = np.concatenate([real_BK, np.zeros((len(real_BK), 1), np.bool_)], axis=1)
+    return rows_BK, real_BK, place_B

@@ -1,0 +1,130 @@
+"""Item vectors: text from the catalogue, plus what was learnt of each item.
+
+Legend: `I` catalogue rows, `U` distinct rows, `D` width of the transformer, `E` width of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from features.catalog import Catalog
+from learner.behaviour import Behaviour
+
+IDLE_MS = 90 * 86_400_000
+"""An item without events for this long, in event time, gives its residual back."""
+
+
+class Residuals:
+    """A learnt vector per admitted item, trained by row-wise Adagrad.
+
+    An item is admitted after a few events and expires when idle, so that what is held and saved is
+    bounded by the items that are alive.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.vectors_ID = torch.zeros(0, width)
+        self.squares_I = torch.zeros(0)
+        self.admitted_I: NDArray[np.bool_] = np.zeros(0, np.bool_)
+
+    def reserve(self, items: int) -> None:
+        """Make room for this many rows."""
+        have = len(self.admitted_I)
+        if items > have:
+            grow = max(items, 2 * have) - have
+            self.vectors_ID = torch.cat(
+                [self.vectors_ID, torch.zeros(grow, self.vectors_ID.shape[1])]
+            )
+            self.squares_I = torch.cat([self.squares_I, torch.zeros(grow)])
+            self.admitted_I = np.pad(self.admitted_I, (0, grow))
+
+    def admit(self, rows_N: NDArray[np.int64], first_ND: Tensor) -> None:
+        """Give rows their first vectors."""
+        self.admitted_I[rows_N] = True
+        self.vectors_ID[torch.from_numpy(rows_N)] = first_ND
+        self.squares_I[torch.from_numpy(rows_N)] = 0.0
+
+    def expire(self, rows_N: NDArray[np.int64]) -> None:
+        """Forget what was learnt of rows."""
+        self.admitted_I[rows_N] = False
+        self.vectors_ID[torch.from_numpy(rows_N)] = 0.0
+
+    @torch.no_grad()
+    def update(self, rows_U: NDArray[np.int32], gradient_UD: Tensor, rate: float) -> None:
+        """One Adagrad step on the admitted ones of these rows (Duchi et al. 2011, one scale a row).
+
+        The rows are distinct.
+        """
+        admitted_U = self.admitted_I[rows_U]
+        at = torch.from_numpy(rows_U[admitted_U].astype(np.int64))
+        gradient = gradient_UD[torch.from_numpy(admitted_U)]
+        self.squares_I[at] += gradient.square().mean(dim=1)
+        self.vectors_ID[at] -= rate * gradient / (self.squares_I[at].sqrt() + 1e-6)[:, None]
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """What a snapshot keeps: admitted rows only."""
+        rows_N = np.flatnonzero(self.admitted_I).astype(np.int32)
+        at = torch.from_numpy(rows_N.astype(np.int64))
+        return {
+            "rows_N": rows_N,
+            "vectors_ND": self.vectors_ID[at].numpy(),
+            "squares_N": self.squares_I[at].numpy(),
+        }
+
+    def restore(
+        self,
+        state: Mapping[str, NDArray[np.generic]],
+        row_of_I: NDArray[np.int64],
+        items: int,
+    ) -> None:
+        """Take a snapshot; its item `i` has the row `row_of_I[i]` here, negative if it is gone."""
+        Residuals.__init__(self, self.vectors_ID.shape[1])
+        self.reserve(items)
+        rows_N = row_of_I[state["rows_N"]]
+        kept_N = rows_N >= 0
+        self.admit(rows_N[kept_N], torch.from_numpy(np.array(state["vectors_ND"])[kept_N]))
+        self.squares_I[torch.from_numpy(rows_N[kept_N])] = torch.from_numpy(
+            np.array(state["squares_N"])[kept_N]
+        )
+
+
+class ItemTower:
+    """The towers of all items, made again only when the catalogue or the weights have changed."""
+
+    def __init__(self, catalog: Catalog, device: torch.device) -> None:
+        self.catalog = catalog
+        self.device = device
+        self._text_IE = torch.zeros(0, catalog.width)
+        self._text_version = -1
+        self.has_text = False
+        self._towers_ID: Tensor | None = None
+
+    def text_IE(self) -> Tensor:
+        """The catalogue's text vectors on the device."""
+        if self._text_version != self.catalog.version:
+            self._text_version = self.catalog.version
+            vectors = self.catalog.vectors
+            self._text_IE = torch.from_numpy(vectors).to(self.device)
+            self.has_text = bool(vectors.any())
+            self._towers_ID = None
+        return self._text_IE
+
+    def stale(self) -> None:
+        """Say that the weights have changed."""
+        self._towers_ID = None
+
+    @torch.no_grad()
+    def towers_ID(self, model: Behaviour, residuals: Residuals) -> Tensor:
+        """Every item's tower."""
+        text_IE = self.text_IE()
+        if self._towers_ID is None:
+            residuals.reserve(len(text_IE))
+            residual_ID = residuals.vectors_ID[: len(text_IE)].to(self.device)
+            self._towers_ID = (
+                model.towers(text_IE, residual_ID) if self.has_text else residual_ID.clone()
+            )
+        return self._towers_ID
