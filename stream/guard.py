@@ -83,10 +83,13 @@ async def _handle(app: StreamApp, delivery: Delivery, call: Callable[[], Awaitab
     """Run a handler until it succeeds; false where the run is no longer ours to finish."""
     config = app.stream_config
     pause_s = config.retry_s
+    steps = [call, app.producer.flush]  # Table changes are on the broker before the run is done.
     while delivery.current and not app.failed.is_set() and not app.stopping.is_set():
         try:
             with app.working():
-                await call()
+                while steps:
+                    await steps[0]()
+                    del steps[0]
         except Unavailable as error:
             log.warning("role %s waits %.1f s: %s", app.role, pause_s, error)
             RETRIES.labels(role=app.role).inc()

@@ -173,9 +173,12 @@ class Publisher:
                 partition = keyless if record.key is None else partition_of(record.key, partitions)
             groups.setdefault(partition, []).append(record)
         acks = await asyncio.gather(
-            *(_send_group(producer, topic, partition, group) for partition, group in groups.items())
+            *(
+                send_in_batches(producer, topic, partition, group)
+                for partition, group in groups.items()
+            )
         )
-        await asyncio.gather(*(ack for group in acks for ack in group))
+        await asyncio.gather(*(ack for group in acks for ack, _ in group))
 
     async def _open(self) -> AIOKafkaProducer:
         async with self._opening:
@@ -235,10 +238,13 @@ class Publisher:
                 return
 
 
-async def _send_group(
+async def send_in_batches(
     producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]
-) -> list[asyncio.Future[Any]]:
-    """Hand the records of one partition over, in order, in as few batches as they fit."""
+) -> list[tuple[asyncio.Future[Any], int]]:
+    """Hand the records of one partition over, in order, in as few batches as they fit.
+
+    Returns each batch's acknowledgement, to be awaited, and how many records it holds.
+    """
     acks = []
     batch = producer.create_batch()
     for record in records:
@@ -251,7 +257,9 @@ async def _send_group(
             )
             is None
         ):
-            acks.append(await producer.send_batch(batch, topic, partition=partition))
+            ack = await producer.send_batch(batch, topic, partition=partition)
+            acks.append((ack, batch.record_count()))
             batch = producer.create_batch()
-    acks.append(await producer.send_batch(batch, topic, partition=partition))
+    ack = await producer.send_batch(batch, topic, partition=partition)
+    acks.append((ack, batch.record_count()))
     return acks

@@ -17,18 +17,21 @@ Faust's own arithmetic over acknowledged offsets and gaps isn't used:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, ConsumerMessage, Message, RecordMetadata
 from faust.types.tuples import FutureMessage, ack_lock
 from mode.utils.futures import notify
 
 from stream.batching import Run
-from stream.errors import Halt
+from stream.errors import Unavailable
 from stream.ledger import Ledger, Ticket
+from stream.publish import Outgoing, send_in_batches
 
 SCHEME = "runs"
 """The URL scheme that selects this transport: `runs://localhost:9092`."""
@@ -38,6 +41,8 @@ FETCH_WAIT_S = 0.5
 
 IDLE_WAIT_S = 0.02
 """How long to look away while no partition wants records: the delay after a full buffer drains."""
+
+log = logging.getLogger(__name__)
 
 StartOffsets = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given the committed offset of each assigned partition: where to start instead, if earlier."""
@@ -201,7 +206,11 @@ class Consumer(driver.Consumer):
         self, offsets: Mapping[TP, int], start_new_transaction: bool = True
     ) -> bool:
         ledgers = {tp: self._ledgers.get(tp) for tp in offsets}
-        await self.app.producer.flush()
+        try:
+            await self.app.producer.flush()
+        except Unavailable as error:
+            log.warning("not committed: %s", error)
+            return False
         assignment = self.assignment()
         mine = {
             tp: offset
@@ -241,47 +250,69 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Producer(driver.Producer):
-    """Writes table changes, and knows which of them the broker has not acked.
+    """Writes table changes in batches, and knows whether the broker has them.
 
-    Faust's own flush gives up after a tenth of a second, doesn't see the change that is just
-    being handed over, and only logs one that failed; then the run would be committed without it.
+    Faust's own producer sends them one by one; its flush gives up after a tenth of a second and
+    only logs a change that was lost, so that a run could be committed without it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unacked: set[FutureMessage] = set()
-        self._lost: BaseException | None = None
+        self._changes: list[FutureMessage] = []
+        self._flushing = asyncio.Lock()
 
     def send_soon(self, fut: FutureMessage) -> None:
-        """Queue a table change."""
-        self._unacked.add(fut)
-        fut.add_done_callback(self._acked)
-        super().send_soon(fut)
-
-    def _acked(self, fut: FutureMessage) -> None:
-        self._unacked.discard(fut)
-        if not fut.cancelled() and fut.exception() is not None:
-            self._lost = fut.exception()
+        """Take a table change; `flush` sends it."""
+        self._changes.append(fut)
 
     async def flush(self) -> None:
-        """Return when every table change queued before the call is on the broker.
+        """Return when every table change taken so far is on the broker.
 
         Raises
         ------
-        Halt
-            One of them was lost: the local table is ahead of its changelog.
+        Unavailable
+            The broker didn't take them in time. They are kept for the next flush.
         """
-        waiting = set(self._unacked)
-        if waiting:
-            await asyncio.wait(waiting)
-        if self._lost is not None:
-            message = (
-                f"a table change did not reach its changelog: {self._lost!r}; after a restart the "
-                "runs that made it are repeated"
+        async with self._flushing:
+            changes = list(self._changes)
+            if not changes:
+                return
+            groups: dict[TP, list[FutureMessage]] = {}
+            for change in changes:
+                pending = change.message
+                tp = TP(pending.channel.get_topic_name(), pending.partition)
+                groups.setdefault(tp, []).append(change)
+            # All of them end before any is repeated: an old value must not land after a new one.
+            ends = await asyncio.gather(
+                *(self._send(tp, group) for tp, group in groups.items()), return_exceptions=True
             )
-            raise Halt(message) from self._lost
-        if self._producer is not None:
-            await self._producer.flush()
+            for error in ends:
+                if isinstance(error, KafkaError):
+                    message = f"table changes did not reach their changelog: {error!r}"
+                    raise Unavailable(message) from error
+                if error is not None:
+                    raise error
+            del self._changes[: len(changes)]
+
+    async def _send(self, tp: TP, changes: list[FutureMessage]) -> None:
+        records = [Outgoing(change.message.key, change.message.value) for change in changes]
+        acks = await send_in_batches(self._ensure_producer(), tp.topic, tp.partition, records)
+        results = await asyncio.gather(*(ack for ack, _ in acks))
+        last, count = results[-1], acks[-1][1]
+        change = changes[-1]
+        if not change.done() and change.message.callback is not None:
+            # The table remembers up to which change of its changelog the local store has all.
+            change.set_result(
+                RecordMetadata(
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    topic_partition=tp,
+                    offset=last.offset + count - 1,
+                    timestamp=last.timestamp,
+                    timestamp_type=last.timestamp_type,
+                )
+            )
+            change.message.callback(change)
 
 
 class Transport(driver.Transport):
