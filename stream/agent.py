@@ -1,0 +1,115 @@
+"""The agent of ingest: raw topics in, `events` and `dead-letters` out.
+
+When an offset counts as done: after the broker acked every event and every dead letter of its run.
+
+1. The run is sorted out (`stream.ingest`).
+2. Its events are published, keyed by user.
+3. Its dead letters are published.
+4. Its events are remembered, its records counted.
+5. The run is acknowledged.
+
+A crash before 5 repeats the run: its events may then be on `events` twice, and the profile, which
+remembers them per user, applies each once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from stream.app import StreamApp, guarded, run_topic
+from stream.batching import Run
+from stream.clock import Clock
+from stream.connect import KafkaConfig
+from stream.ingest import ROLE, Ingest, IngestConfig, IngestResult
+from stream.metrics import (
+    DEAD_LETTERS,
+    EVENT_AGE_SECONDS,
+    INGEST_RECORDS,
+    RUN_RECORDS,
+    RUN_SECONDS,
+)
+from stream.publish import Outgoing, RecordTooLarge
+from stream.topics import RAW_EVENT_TOPICS, Topics
+
+AGES_PER_RUN = 32
+"""Records of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
+
+
+class Publishes(Protocol):
+    """What ingest needs of `stream.publish.Publisher`."""
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Send records and return when all are acked."""
+
+
+class IngestAgent:
+    """The agent's function, free of Faust: `await agent(run)`.
+
+    Raises `Unavailable` where the broker is away; the same run may then be given again.
+    """
+
+    def __init__(
+        self, kafka: KafkaConfig, config: IngestConfig, publisher: Publishes, clock: Clock
+    ) -> None:
+        topics = Topics(kafka.topic_prefix)
+        self._events, self._dead_letters = topics.events, topics.dead_letters
+        self._ingest = Ingest(
+            {topics.clicks: "clicks", topics.purchases: "purchases", topics.reviews: "reviews"},
+            config,
+        )
+        self._publisher = publisher
+        self._clock = clock
+
+    async def __call__(self, run: Run) -> None:
+        """Take a run through all its steps but the acknowledgement."""
+        started_s = self._clock.monotonic_s()
+        result = self._ingest.take(run, self._clock.now_ms())
+        try:
+            await self._publish_events(result)
+            await self._publisher.publish(self._dead_letters, result.dead_letters)
+        except BaseException:
+            self._ingest.abandon(result)
+            raise
+        self._ingest.done(result)
+        self._count(result, self._clock.monotonic_s() - started_s)
+
+    async def _publish_events(self, result: IngestResult) -> None:
+        while True:
+            try:
+                return await self._publisher.publish(self._events, result.events)
+            except RecordTooLarge as error:
+                self._ingest.refuse(result, error.index, error, self._clock.now_ms())
+
+    def _count(self, result: IngestResult, seconds: float) -> None:
+        records = result.run.records
+        RUN_RECORDS.labels(stage=ROLE).observe(len(records))
+        RUN_SECONDS.labels(stage=ROLE).observe(seconds)
+        counts = {
+            "accepted": len(result.events),
+            "duplicate": result.duplicates,
+            "dead_letter": len(result.dead_letters),
+        }
+        for outcome, count in counts.items():
+            INGEST_RECORDS.labels(topic=result.kind, outcome=outcome).inc(count)
+        for reason, count in result.refused.items():
+            DEAD_LETTERS.labels(role=ROLE, reason=reason).inc(count)
+        now_ms = self._clock.now_ms()
+        age_s = EVENT_AGE_SECONDS.labels(stage=ROLE)
+        for place in result.places[:: max(1, len(result.places) // AGES_PER_RUN)]:
+            if records[place].timestamp > 0:
+                age_s.observe(max(0, now_ms - records[place].timestamp) / 1000)
+
+
+def add_ingest(
+    app: StreamApp, kafka: KafkaConfig, config: IngestConfig, publisher: Publishes, clock: Clock
+) -> None:
+    """Put ingest on an app: one Faust agent per raw topic, so that none waits for another."""
+    agent = IngestAgent(kafka, config, publisher, clock)
+
+    async def ingest(run: Run) -> None:
+        await agent(run)
+
+    for name in RAW_EVENT_TOPICS:
+        topic = run_topic(app, f"{kafka.topic_prefix}{name}")
+        app.agent(topic, name=f"ingest.{name}")(guarded(app)(ingest))

@@ -1,0 +1,134 @@
+"""Ingest without Kafka: a run of raw records → events to publish, dead letters, and the count.
+
+```
+record ─► parse ─┬─ refused          ─► dead letter
+                 ├─ seen before      ─► dropped, counted
+                 └─ an event         ─► `events`, keyed by its user
+```
+
+A key is remembered only once its event was published (`done`). Until then it is in flight: another
+run's copy is a duplicate already, because the run in flight is never acknowledged without having
+published it; a failed run is given up (`abandon`) and may be taken again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from stream.batching import Run
+from stream.deadletter import dead_letter
+from stream.dedup import EventKey, SeenEvents
+from stream.errors import BadRecord, Reason
+from stream.events import json_encode
+from stream.parse import TopicKind, parse_event
+from stream.publish import Outgoing
+
+ROLE = "ingest"
+
+
+class IngestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ingest remembers."""
+
+    seen_events: Annotated[
+        int, Meta(ge=1, description="newest events among which a second copy is recognised")
+    ] = 200_000
+
+
+@dataclass
+class IngestResult:
+    """What became of a run: every record is in exactly one of the three.
+
+    `events` and `keys` and `places` run in parallel; `places` are positions in the run.
+    """
+
+    run: Run
+    kind: TopicKind
+    events: list[Outgoing] = field(default_factory=list)
+    keys: list[EventKey] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    dead_letters: list[Outgoing] = field(default_factory=list)
+    refused: Counter[Reason] = field(default_factory=Counter)
+    duplicates: int = 0
+
+
+class Ingest:
+    """Turns runs into results.
+
+    Parameters
+    ----------
+    kinds
+        The raw topics by their full names.
+    config
+        What is remembered.
+
+    Examples
+    --------
+    >>> from stream.batching import PlainRecord
+    >>> ingest = Ingest({"shop.clicks": "clicks"})
+    >>> good = b'{"user_id": "ann", "item_id": "tea", "ts": 1777626000000, "event_id": "e1"}'
+    >>> run = Run("shop.clicks", 0, [PlainRecord(None, good, 7), PlainRecord(None, b"?", 8)])
+    >>> result = ingest.take(run, now_ms=1_777_626_000_000)
+    >>> [event.key for event in result.events], result.refused
+    ([b'ann'], Counter({'not_json': 1}))
+    >>> ingest.done(result)
+    >>> ingest.take(run, now_ms=1_777_626_000_000).duplicates
+    1
+    """
+
+    def __init__(self, kinds: Mapping[str, TopicKind], config: IngestConfig | None = None) -> None:
+        self._kinds = dict(kinds)
+        self._seen = SeenEvents((config or IngestConfig()).seen_events)
+        self._in_flight: set[EventKey] = set()
+
+    def take(self, run: Run, now_ms: int) -> IngestResult:
+        """Sort out a run; afterwards, `done` or `abandon` its result."""
+        kind = self._kinds[run.topic]
+        result = IngestResult(run, kind)
+        source = f"{run.topic}-{run.partition}-"
+        seen, in_flight = self._seen, self._in_flight
+        for place, record in enumerate(run.records):
+            received_ms = record.timestamp if 0 < record.timestamp < now_ms else now_ms
+            try:
+                event = parse_event(
+                    kind, record.value, f"{source}{record.offset}", received_ms, now_ms
+                )
+            except BadRecord as error:
+                self._refuse(result, place, error, now_ms)
+                continue
+            key = (event.user_id, event.event_id)
+            if key in seen or key in in_flight:
+                result.duplicates += 1
+                continue
+            in_flight.add(key)
+            result.events.append(Outgoing(event.user_id.encode(), json_encode(event)))
+            result.keys.append(key)
+            result.places.append(place)
+        return result
+
+    def refuse(self, result: IngestResult, index: int, error: BadRecord, now_ms: int) -> None:
+        """Make a dead letter of an event that the broker doesn't take."""
+        self._in_flight.discard(result.keys.pop(index))
+        del result.events[index]
+        self._refuse(result, result.places.pop(index), error, now_ms)
+
+    def done(self, result: IngestResult) -> None:
+        """The result is published: from now on, its events are remembered."""
+        self._seen.add(result.keys)
+        self._in_flight.difference_update(result.keys)
+
+    def abandon(self, result: IngestResult) -> None:
+        """The result was not, or only in part, published: its run will be taken again."""
+        self._in_flight.difference_update(result.keys)
+
+    def _refuse(self, result: IngestResult, place: int, error: BadRecord, now_ms: int) -> None:
+        run = result.run
+        result.dead_letters.append(
+            dead_letter(run.records[place], run.topic, run.partition, ROLE, error, now_ms)
+        )
+        result.refused[error.reason] += 1
