@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -60,6 +61,12 @@ _T = TypeVar("_T")
 
 _FIRST_MODEL_S = 30.0
 """Wait for the newest model at start, so that the first answers have it; then go on without."""
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGTERM and SIGINT set `stop`: the micro-batch in hand is finished and committed."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
 
 
 class _Stopped(Exception):
