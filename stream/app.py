@@ -85,6 +85,14 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     recovery_timeout_s: Annotated[
         float, Meta(gt=0, description="a table that makes no progress for this long stops the role")
     ] = 60.0
+    instance: Annotated[
+        str,
+        Meta(
+            description="this worker's lasting name in its group: one that is started again after "
+            "a crash takes its partitions back at once. Must differ between workers of one role; "
+            "empty: the broker names it, and waits for session_timeout_s"
+        ),
+    ] = ""
     session_timeout_s: Annotated[
         float, Meta(gt=0, description="a silent worker's partitions move after this long")
     ] = 15.0
@@ -239,6 +247,7 @@ def make_app(
             "broker_request_timeout": config.request_timeout_s,
             "broker_session_timeout": config.session_timeout_s,
             "broker_heartbeat_interval": config.session_timeout_s / 5,
+            "consumer_group_instance_id": config.instance or None,
             "stream_wait_empty": False,
             "producer_acks": -1,
             "producer_compression_type": "lz4",
