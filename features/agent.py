@@ -1,0 +1,252 @@
+"""The agent of the profile: `events` in, user state, features, examples and shifts out.
+
+When an offset counts as done: after everything that follows from its run is written.
+
+1. The run's events are decoded and applied, user by user, to the states in the table.
+2. Each user's row goes to the online store.
+3. Examples, interest shifts and dead letters are published and acked.
+4. Each user's state is written to the table, once.
+5. The run is acknowledged, after the table's changelog is on the broker.
+
+A crash before 4 repeats the run on the old states: the same rows and, up to what the catalogue has
+learnt meanwhile, the same examples and shifts are written again. The store takes whole rows and the
+learner recognises examples by their offset, so a repeat changes nothing. A crash between 4 and 5
+repeats the run on the new states, which have seen its events: nothing is written at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from features.catalog import Catalog
+from features.catalog_follow import CatalogFollower, Reads
+from features.drift_river import PageHinkleyDetector
+from features.interest import InterestConfig, ItemSpace
+from features.profile import InterestModel, Place, apply, features
+from features.profile_state import EMPTY, Profile, decode, encode
+from features.store import OnlineStore, UserFeatures
+from stream.app import StreamApp, bytes_table, guarded, run_topic
+from stream.batching import Record, Run
+from stream.broadcast import BroadcastReader
+from stream.clock import Clock
+from stream.connect import KafkaConfig
+from stream.deadletter import dead_letter
+from stream.errors import BadRecord
+from stream.events import Event, Example, InterestShift, decode_event, json_encode, msgpack_encode
+from stream.metrics import (
+    DEAD_LETTERS,
+    EVENT_AGE_SECONDS,
+    INTEREST_SHIFTS,
+    PROFILE_EVENTS,
+    PROFILE_USERS,
+    RUN_RECORDS,
+    RUN_SECONDS,
+)
+from stream.publish import Outgoing
+from stream.topics import Topics
+
+ROLE = "profile"
+
+AGES_PER_RUN = 32
+"""Events of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
+
+
+class Publishes(Protocol):
+    """What the profile needs of `stream.publish.Publisher`."""
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Send records and return when all are acked."""
+
+
+class Table(Protocol):
+    """What the profile needs of a Faust table."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """The value of a key, `None` if it has none."""
+
+    def __setitem__(self, key: bytes, value: bytes, /) -> None:
+        """Write a value."""
+
+
+@dataclass
+class _Outcome:
+    """What a run brings about, before any of it is written."""
+
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+    shifts: list[InterestShift] = field(default_factory=list)
+    refused: list[tuple[Record, BadRecord]] = field(default_factory=list)
+    applied: list[Event] = field(default_factory=list)
+    repeated: int = 0
+    new_users: int = 0
+
+
+class ProfileAgent:
+    """The agent's function, free of Faust: `await agent(run)`.
+
+    Raises `Unavailable` where the broker or the store is away; the same run may then be given
+    again. Raises `Halt` where a state can't be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaConfig,
+        table: Table,
+        publisher: Publishes,
+        store: OnlineStore,
+        catalog: Catalog,
+        clock: Clock,
+        interest: InterestConfig,
+    ) -> None:
+        self._topics = Topics(kafka.topic_prefix)
+        self._table = table
+        self._publisher = publisher
+        self._store = store
+        self._clock = clock
+        self._model = InterestModel(ItemSpace(catalog), PageHinkleyDetector(interest), interest)
+
+    async def __call__(self, run: Run) -> None:
+        """Take a run through all its steps but the acknowledgement."""
+        started_s = self._clock.monotonic_s()
+        # 1. What the run brings about.
+        outcome = self._apply(run)
+        # 2. Rows for serving. A crash from here to 4 repeats them.
+        rows = [features(user_id, profile) for user_id, profile in outcome.profiles.items()]
+        if rows:
+            await asyncio.to_thread(self._store.write, rows)
+        # 3. What others read. A crash from here to 4 publishes it twice.
+        await self._publish(run, outcome)
+        # 4. States, which remember that their events were applied.
+        for user_id, profile in outcome.profiles.items():
+            self._table[user_id.encode()] = encode(profile)
+        self._count(run, outcome, rows, self._clock.monotonic_s() - started_s)
+
+    def _apply(self, run: Run) -> _Outcome:
+        outcome = _Outcome()
+        by_user: dict[str, list[tuple[int, Event]]] = {}
+        for record in run.records:
+            try:
+                event = _event(record)
+            except BadRecord as error:
+                outcome.refused.append((record, error))
+            else:
+                by_user.setdefault(event.user_id, []).append((record.offset, event))
+        for user_id, events in by_user.items():
+            state = self._table.get(user_id.encode())
+            known = profile = EMPTY if state is None else decode(state)
+            for offset, event in events:
+                applied = apply(profile, event, Place(run.partition, offset), self._model)
+                profile = applied.profile
+                if applied.example is None:
+                    outcome.repeated += 1
+                    continue
+                outcome.applied.append(event)
+                outcome.examples.append(applied.example)
+                if applied.shift is not None:
+                    outcome.shifts.append(applied.shift)
+            if profile is not known:
+                outcome.profiles[user_id] = profile
+                outcome.new_users += state is None
+        # The learner expects offsets to grow along a partition.
+        outcome.examples.sort(key=lambda example: example.offset)
+        return outcome
+
+    async def _publish(self, run: Run, outcome: _Outcome) -> None:
+        topics, now_ms = self._topics, self._clock.now_ms()
+        examples = [
+            Outgoing(e.user_id.encode(), msgpack_encode(e), partition=run.partition)
+            for e in outcome.examples
+        ]
+        shifts = [Outgoing(s.user_id.encode(), json_encode(s)) for s in outcome.shifts]
+        letters = [
+            dead_letter(record, run.topic, run.partition, ROLE, error, now_ms)
+            for record, error in outcome.refused
+        ]
+        await self._publisher.publish(topics.examples, examples)
+        await self._publisher.publish(topics.interest_shifts, shifts)
+        await self._publisher.publish(topics.dead_letters, letters)
+
+    def _count(
+        self, run: Run, outcome: _Outcome, rows: Sequence[UserFeatures], seconds: float
+    ) -> None:
+        RUN_RECORDS.labels(stage=ROLE).observe(len(run.records))
+        RUN_SECONDS.labels(stage=ROLE).observe(seconds)
+        PROFILE_EVENTS.labels(outcome="applied").inc(len(outcome.applied))
+        PROFILE_EVENTS.labels(outcome="repeated").inc(outcome.repeated)
+        PROFILE_USERS.inc(outcome.new_users)
+        INTEREST_SHIFTS.inc(len(outcome.shifts))
+        for _, error in outcome.refused:
+            DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
+        now_ms = self._clock.now_ms()
+        age_s = EVENT_AGE_SECONDS.labels(stage="state")
+        applied = outcome.applied
+        for event in applied[:: max(1, len(applied) // AGES_PER_RUN)]:
+            age_s.observe(max(0, now_ms - event.received_ms) / 1000)
+
+
+def _event(record: Record) -> Event:
+    field = "value"
+    if record.value is None:
+        raise BadRecord(field, None, "an event", "empty")
+    try:
+        return decode_event(record.value)
+    except msgspec.ValidationError as error:
+        wanted = f"an event as ingest writes it ({error})"
+        raise BadRecord(field, record.value, wanted, "wrong_type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord(field, record.value, "JSON", "not_json") from error
+
+
+def add_profile(
+    app: StreamApp,
+    *,
+    kafka: KafkaConfig,
+    publisher: Publishes,
+    store: OnlineStore,
+    catalog: Catalog,
+    clock: Clock,
+    interest: InterestConfig | None = None,
+    reader: Reads | None = None,
+) -> None:
+    """Put the profile on an app: its table, its agent, and the task that follows the catalogue.
+
+    Parameters
+    ----------
+    store
+        Where rows go; called in a worker thread. Whoever made it closes it.
+    catalog
+        The items, filled and kept up to date from `item-vectors` by this app.
+    reader
+        Where the items come from, a `BroadcastReader` of `item-vectors` unless given.
+    """
+    topics = Topics(kafka.topic_prefix)
+    reader = reader or BroadcastReader(kafka, topics.item_vectors)
+    follower = CatalogFollower(reader, catalog)
+    agent = ProfileAgent(
+        kafka=kafka,
+        table=bytes_table(app, "profiles", kafka.partitions),
+        publisher=publisher,
+        store=store,
+        catalog=catalog,
+        clock=clock,
+        interest=interest or InterestConfig(),
+    )
+
+    async def profile(run: Run) -> None:
+        await follower.loaded.wait()  # events before items would pull no interests
+        await agent(run)
+
+    async def follow_catalogue(_: Any = None) -> None:
+        try:
+            await follower.follow(app.stopping)
+        except Exception as error:
+            app.fail(error)
+
+    app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app)(profile))
+    app.task(follow_catalogue)

@@ -1,0 +1,108 @@
+"""Keeping a catalogue in step with `item-vectors`: loaded at the start, followed from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from features.catalog import Catalog
+from stream.batching import Record
+from stream.errors import Halt, Unavailable
+from stream.events import ItemVector, decode_item_vector
+from stream.metrics import CATALOGUE_ITEMS
+
+log = logging.getLogger(__name__)
+
+_LOAD_TIMEOUT_S = 30.0
+_POLL_S = 0.25
+"""How long one look for new items may wait: what an item's arrival is delayed by at most."""
+_RETRY_S = 1.0
+
+
+class Reads(Protocol):
+    """What is needed of `stream.broadcast.BroadcastReader`."""
+
+    def load(self, on_record: Callable[[Record], object], timeout_s: float) -> int:
+        """Read up to the end as it is now."""
+
+    def poll(self, on_record: Callable[[Record], object], timeout_s: float) -> int:
+        """Read what is new."""
+
+    def close(self) -> None:
+        """Give the connections back."""
+
+
+def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
+    """Apply records of `item-vectors` in order: upserts, and deletes where the value is null.
+
+    Raises
+    ------
+    Halt
+        If a vector doesn't fit the catalogue: another encoder wrote it.
+    """
+    upserts: list[ItemVector] = []
+    try:
+        for record in records:
+            if record.value is None:
+                catalog.upsert(upserts)
+                upserts = []
+                catalog.delete([(record.key or b"").decode("utf-8", "replace")])
+                continue
+            try:
+                upserts.append(decode_item_vector(record.value))
+            except msgspec.DecodeError as error:
+                log.warning("item-vectors@%d can't be read, left out: %s", record.offset, error)
+        catalog.upsert(upserts)
+    except ValueError as error:
+        raise Halt(str(error)) from error
+    available = int(catalog.available.sum())
+    CATALOGUE_ITEMS.labels(state="available").set(available)
+    CATALOGUE_ITEMS.labels(state="withdrawn").set(len(catalog) - available)
+
+
+class CatalogFollower:
+    """Reads in a worker thread, applies on the event loop, so that readers see whole items.
+
+    Attributes
+    ----------
+    loaded
+        Set once the catalogue holds what the topic held at the start.
+    """
+
+    def __init__(self, reader: Reads, catalog: Catalog) -> None:
+        self._reader = reader
+        self._catalog = catalog
+        self.loaded = asyncio.Event()
+
+    async def follow(self, stopping: asyncio.Event) -> None:
+        """Follow the topic until told to stop; a broker that is away is waited for."""
+        try:
+            while not stopping.is_set():
+                read, timeout_s = self._reader.poll, _POLL_S
+                if not self.loaded.is_set():
+                    read, timeout_s = self._reader.load, _LOAD_TIMEOUT_S
+                records: list[Record] = []
+                try:
+                    await asyncio.to_thread(read, records.append, timeout_s)
+                except Unavailable as error:
+                    log.warning("the catalogue waits: %s", error)
+                    await _pause(stopping)
+                else:
+                    self.loaded.set()
+                finally:
+                    if records:
+                        take_records(self._catalog, records)
+        finally:
+            await asyncio.to_thread(self._reader.close)
+
+
+async def _pause(stopping: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(_RETRY_S):
+            await stopping.wait()
+    except TimeoutError:
+        pass
