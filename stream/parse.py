@@ -8,7 +8,6 @@ refusal are found in `stream.parse_faults`, and only after a refusal.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -16,7 +15,8 @@ import msgspec
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Click, Event, Item, Kind, Purchase, Request, Review
-from stream.parse_faults import ID_WANTED, TS_WANTED, explain
+from stream.parse_faults import ID_WANTED, explain
+from stream.parse_time import checked_time_ms
 
 TopicKind = Literal["clicks", "purchases", "reviews"]
 """Which raw topic a record came from, without the prefix."""
@@ -33,16 +33,6 @@ MAX_NAME_CHARS = 10_000
 MAX_ID_CHARS = 256
 MAX_CATEGORY_LEVELS = 16
 MAX_IMAGE_VECTOR = 8_192
-
-_DAY_MS = 86_400_000
-_SECONDS_BELOW = 100_000_000_000
-"""1e11 ms is March 1973, 1e11 s the year 5138: a smaller number is meant in seconds."""
-_MICROSECONDS_ABOVE = 100_000_000_000_000
-_EARLIEST_MS = 631_152_000_000
-"""1990: no shop's log is older, but many a default value is."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 _decode_click = msgspec.json.Decoder(Click).decode
 _decode_purchase = msgspec.json.Decoder(Purchase).decode
@@ -119,7 +109,7 @@ def parse_event(
         _check_id("recommendation_id", recommendation_id)
     if session_id is not None:
         _check_id("session_id", session_id)
-    ts_ms = _checked_ms(raw.ts, now_ms)
+    ts_ms = checked_time_ms(raw.ts, now_ms)
     if text or title:
         _check_text("text", text, MAX_TEXT_CHARS)
         _check_text("title", title, MAX_NAME_CHARS)
@@ -267,37 +257,3 @@ def _no_value(value: bytes | None) -> BadRecord:
         return BadRecord("value", None, "a JSON object", "empty")
     wanted = f"at most {MAX_RECORD_BYTES} bytes long"
     return BadRecord("value", f"{len(value)} bytes", wanted, "too_large")
-
-
-def _checked_ms(ts: int | str, now_ms: int) -> int:
-    ts_ms = _ms(ts) if isinstance(ts, str) else ts
-    if not _EARLIEST_MS <= ts_ms <= now_ms + _DAY_MS:
-        raise _bad_time(ts, ts_ms)
-    return ts_ms
-
-
-def _ms(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRecord(
-            field="ts", value=text[:300], wanted=TS_WANTED, reason="bad_timestamp"
-        ) from None
-    if moment.tzinfo is None:
-        if any(mark in text for mark in "T: "):
-            wanted = "a time with its zone, such as 2026-05-01T09:00:00Z"
-            raise BadRecord(field="ts", value=text[:300], wanted=wanted, reason="bad_timestamp")
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MS
-
-
-def _bad_time(found: int | str, ts_ms: int) -> BadRecord:
-    if isinstance(found, int) and 0 < ts_ms < _SECONDS_BELOW:
-        wanted = "in milliseconds since the epoch: multiply seconds by 1000"
-    elif isinstance(found, int) and ts_ms > _MICROSECONDS_ABOVE:
-        wanted = "in milliseconds since the epoch: this looks like micro- or nanoseconds"
-    elif ts_ms < _EARLIEST_MS:
-        wanted = "a time after 1990"
-    else:
-        wanted = "no more than one day ahead of now"
-    return BadRecord("ts", found, wanted, "bad_timestamp")
