@@ -1,0 +1,69 @@
+"""How far the roles are behind: records of each topic that their consumer groups haven't read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import CoordinatorNotAvailableError, GroupIdNotFoundError
+
+from infra.topic_admin import connect, offsets, partition_counts
+from stream.connect import KafkaConfig
+from stream.topics import RAW_EVENT_TOPICS
+
+READS: Mapping[str, tuple[str, ...]] = {
+    "ingest-profile": (*RAW_EVENT_TOPICS, "events"),
+    "learner": ("items", "examples"),
+    "serving": ("requests",),
+}
+"""The topics that each role's consumer group has to read to the end, without prefix."""
+
+
+def lag(kafka: KafkaConfig) -> dict[tuple[str, str], int]:
+    """Records not yet consumed, by consumer group and topic, both without prefix.
+
+    A record counts as consumed once its offset is committed. Topics that don't exist are left out.
+
+    Raises
+    ------
+    stream.errors.Unavailable
+        If no broker answers.
+    """
+    with connect(kafka) as admin:
+        prefix = kafka.topic_prefix
+        names = {f"{prefix}{topic}" for topics in READS.values() for topic in topics}
+        counts = partition_counts(admin, sorted(names))
+        places = [TopicPartition(name, p) for name, count in counts.items() for p in range(count)]
+        # The committed offsets first: the other way round, a record that arrives and is consumed
+        # between the two answers would be counted as read ahead of the end.
+        committed = {role: _committed(admin, f"{prefix}{role}", places) for role in READS}
+        first = offsets(admin, places, OffsetSpec.EARLIEST)
+        ends = offsets(admin, places, OffsetSpec.LATEST)
+    behind: dict[tuple[str, str], int] = {}
+    for role, topics in READS.items():
+        for topic in topics:
+            here = [place for place in places if place.topic == f"{prefix}{topic}"]
+            if here:
+                behind[role, topic] = sum(
+                    ends[place] - max(committed[role].get(place, 0), first[place]) for place in here
+                )
+    return behind
+
+
+def unread(kafka: KafkaConfig) -> dict[str, int]:
+    """Records not yet consumed by topic, without prefix: the most that any role has to read."""
+    by_topic: dict[str, int] = {}
+    for (_, topic), records in lag(kafka).items():
+        by_topic[topic] = max(by_topic.get(topic, 0), records)
+    return by_topic
+
+
+def _committed(
+    admin: KafkaAdminClient, group: str, places: list[TopicPartition]
+) -> dict[TopicPartition, int]:
+    try:
+        found = admin.list_group_offsets({group: places})[group]
+    except (GroupIdNotFoundError, CoordinatorNotAvailableError):
+        return {}  # nobody has committed anything yet; a broker that is this young says the second
+    return {place: commit.offset for place, commit in found.items() if commit.offset > 0}
