@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from stream.clock import Clock
-from stream.events import Recommendation
+from stream.events import Item, Recommendation, Request, json_encode
+from stream.formats import Log
 from stream.shop import Shop, ShopConfig
+
+EVENTS_PER_REQUEST = 5
+"""Of a recorded log: fewer events in between ask more often than most shops would."""
 
 
 class Line(NamedTuple):
@@ -64,3 +72,55 @@ class ShopScript:
     def see(self, recommendation: Recommendation) -> None:
         """Show it to its shopper."""
         self._shop.see(recommendation)
+
+
+class LogScript:
+    """A recorded log, moved in time as a whole so that its last played event happens now.
+
+    The distances between its events stay as they were, which is what popularity, recency and
+    drift live on; without the move, every answer would be made years after the history that it
+    is made from. Ids carry the move: the same log played again is a new happening, not a repeat.
+    After every `EVENTS_PER_REQUEST` events, whoever acted last asks for recommendations.
+
+    Parameters
+    ----------
+    log
+        The log.
+    events
+        How many events will be played; all of them where it is `None`.
+    clock
+        What now is.
+    """
+
+    def __init__(self, log: Log, events: int | None, clock: Clock) -> None:
+        self.title = f"the log {log.name}"
+        self._log = log
+        self._events = events
+        self._clock = clock
+
+    def items(self) -> Iterable[Line]:
+        """The whole catalogue of the log."""
+        return (Line(r.topic, r.key, json_encode(r.value)) for r in self._log.items())
+
+    def lines(self) -> Iterator[Line]:
+        """The events in time order, and requests between them."""
+        newest = deque(islice(self._log.events(), self._events), maxlen=1)
+        move_ms = self._clock.now_ms() - (newest[0].ts_ms if newest else 0)
+        for number, record in enumerate(self._log.events(), start=1):
+            event = record.value
+            assert not isinstance(event, Item)
+            moved = msgspec.structs.replace(
+                event, ts=record.ts_ms + move_ms, event_id=f"{event.event_id}+{move_ms}"
+            )
+            yield Line(record.topic, record.key, json_encode(moved))
+            if number % EVENTS_PER_REQUEST == 0:
+                request = Request(
+                    request_id=f"after-{moved.event_id}",
+                    user_id=event.user_id,
+                    context_item=event.item_id,
+                    surface="product",
+                )
+                yield Line("requests", record.key, json_encode(request))
+
+    def see(self, recommendation: Recommendation) -> None:
+        """What is recorded can't answer back."""
