@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from infra.demo.gauges import Rate, Samples, scrape
 from infra.demo.listen import Listener
 from infra.demo.scene import Role, Scene
+from infra.roles import ROLES, SUPERVISOR
 from stream.clock import Clock
 
-PROFILE, LEARNER, SERVING = "ingest+profile", "learner", "serving"
+PROFILE, LEARNER, SERVING = ROLES
 
 
 def topic_counts(pages: dict[str, Samples]) -> dict[str, float]:
@@ -47,12 +48,7 @@ class Watch:
         self._rates: defaultdict[str, Rate] = defaultdict(Rate)
         self.pages: dict[str, Samples] = {}
 
-    def update(
-        self,
-        roles: Sequence[Role],
-        unread: Callable[[], dict[str, int]] | None,
-        listener: Listener | None,
-    ) -> None:
+    def update(self, roles: Sequence[Role], listener: Listener | None) -> None:
         """Look at everything once."""
         scene, now_s = self._scene, self._clock.monotonic_s()
         scene.elapsed_s = now_s - self._began_s
@@ -60,11 +56,11 @@ class Watch:
             page = scrape(role.metrics_url) if role.metrics_url else None
             if page is not None:
                 self.pages[role.name] = page
-                ready = page.total("tidemill_role_ready") > 0 or role.name == "supervisor"
+                ready = page.total("tidemill_role_ready") > 0 or role.name == SUPERVISOR
                 role.health = "ready" if ready else "starting"
         scene.roles = list(roles)
-        if unread is not None:
-            scene.lag = unread()
+        lag = self.pages.get(SUPERVISOR, Samples()).by("tidemill_consumer_lag_records", "topic")
+        scene.lag = {topic: int(records) for topic, records in lag.items()}
         counts = topic_counts(self.pages)
         scene.rates = {
             topic: self._rates[topic].update(now_s, count) for topic, count in counts.items()

@@ -55,7 +55,7 @@ def busy_scene() -> Scene:
                 model_version=7,
             )
         )
-    for name, port in (("ingest+profile", 9101), ("learner", 9102), ("serving", 9103)):
+    for name, port in (("ingest-profile", 9464), ("learner", 9465), ("serving", 9466)):
         scene.roles.append(Role(name, "ready", 0, f"http://127.0.0.1:{port}/metrics"))
     return scene
 
@@ -94,7 +94,7 @@ def test_at_80_by_24_all_that_matters_is_on_the_screen() -> None:
         "Dunmore Peppermint",
         "because you viewed",
         "serving",
-        "http://127.0.0.1:9103/metrics",
+        "http://127.0.0.1:9466/metrics",
     ):
         assert seen in screen, f"{seen!r} is missing on:\n{screen}"
 

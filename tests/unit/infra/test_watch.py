@@ -18,6 +18,8 @@ tidemill_learner_updates_total 9
 tidemill_prequential_ndcg10{model="online"} 0.2
 tidemill_prequential_ndcg10{model="popularity"} 0.1
 tidemill_ingest_records_total{topic="clicks",outcome="accepted"} 100
+tidemill_consumer_lag_records{role="ingest-profile",topic="clicks"} 7
+tidemill_consumer_lag_records{role="learner",topic="examples"} 40
 """,
     """tidemill_role_ready 0
 tidemill_learner_examples_total{outcome="learnt"} 160
@@ -54,18 +56,24 @@ def test_the_scene_follows_the_roles_metrics(url: str) -> None:
     watch = Watch(scene, clock)
     role = Role("learner", metrics_url=url)
 
-    watch.update([role], lambda: {"examples": 40}, None)
+    watch.update([role], None)
     assert (role.health, scene.learnt, scene.updates) == ("ready", 100, 9)
-    assert scene.lag == {"examples": 40}
 
     clock.advance(2.0)
-    watch.update([role], lambda: {"examples": 0}, None)
+    watch.update([role], None)
 
     assert role.health == "starting"
     assert scene.rates["examples"] == 30.0
     assert scene.online.points == [0.2, 0.3]
     assert scene.elapsed_s == 2.0
     assert watch.prequential() == {"online": 0.3, "popularity": 0.1}
+
+
+def test_unread_records_come_from_the_supervisor(url: str) -> None:
+    scene = Scene()
+    Watch(scene, ManualClock()).update([Role("supervisor", metrics_url=url)], None)
+
+    assert scene.lag == {"clicks": 7, "examples": 40}
 
 
 def test_a_process_that_does_not_answer_has_no_page() -> None:
