@@ -36,7 +36,7 @@ class InterestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     short_half_life_events: Annotated[
         float,
         Meta(gt=0, description="events after which the short-term interest is half forgotten"),
-    ] = 3.0
+    ] = 2.0
     long_half_life_events: Annotated[
         float, Meta(gt=0, description="events after which the long-term interest is half forgotten")
     ] = 30.0
