@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from rich.table import Table
 
 from infra.demo.freshness import percentile
 
@@ -67,3 +68,23 @@ def summary(values: Sequence[float], *percents: int) -> dict[str, float | None]:
     """
     figures: dict[str, float | None] = {f"p{p}": percentile(values, p) for p in percents}
     return {**figures, "n": len(values)}
+
+
+def as_table(figures: Figures) -> Table:
+    """The figures for people."""
+    table = Table(title="read back from the topics", show_header=False, title_justify="left")
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in msgspec.structs.asdict(figures).items():
+        if isinstance(value, dict):
+            shown = "  ".join(f"{key} {_short(part)}" for key, part in value.items()) or "none"
+        else:
+            shown = _short(value)
+        table.add_row(name, shown)
+    return table
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -45,37 +45,27 @@ class Performance:
 
     Parameters
     ----------
-    kafka
-        The broker and the topics' prefix.
     script
         What is played.
     config
         Rate and patience.
-    roles
-        Returns the processes as they are now.
     clock
         For rates and patience.
+    planned
+        How many raw events to play; without end where it is `None`.
     """
 
     def __init__(
-        self,
-        kafka: KafkaConfig,
-        script: Script,
-        *,
-        config: PlayConfig,
-        roles: Callable[[], Sequence[Role]],
-        clock: Clock,
+        self, script: Script, *, config: PlayConfig, clock: Clock, planned: int | None
     ) -> None:
-        self._kafka = kafka
         self._script = script
         self._config = config
-        self._roles = roles
         self._clock = clock
         self._stop = threading.Event()
         self._give_up = threading.Event()
         self._failure: BaseException | None = None
         self._settled = False
-        self.scene = Scene()
+        self.scene = Scene(planned=planned)
 
     def interrupt(self) -> None:
         """What Ctrl-C does: end the play, then the settling."""
@@ -83,17 +73,35 @@ class Performance:
             self._give_up.set()
         self._stop.set()
 
-    def perform(self, screen: Screen, events: int | None, picture: Path | None = None) -> Outcome:
-        """Play `events` raw events, or until interrupted; then settle and audit."""
-        start = start_here(self._kafka)
-        listener = Listener(self._kafka, start)
+    def perform(
+        self,
+        kafka: KafkaConfig,
+        roles: Callable[[], Sequence[Role]],
+        screen: Screen,
+        picture: Path | None = None,
+    ) -> Outcome:
+        """Play to the end or until interrupted; then settle and audit.
+
+        Parameters
+        ----------
+        kafka
+            The broker and the topics' prefix.
+        roles
+            Returns the processes as they are now; what it raises ends the performance.
+        screen
+            Shows the scene.
+        picture
+            Where to save the screen while the last events are played.
+        """
+        start = start_here(kafka)
+        listener = Listener(kafka, start)
         watch = Watch(self.scene, self._clock)
-        self.scene.planned = events
+        events = self.scene.planned
         play = Play(
-            self._kafka,
+            kafka,
             self._script,
             listener=listener,
-            unread=lambda: unread(self._kafka),
+            unread=lambda: unread(kafka),
             config=self._config,
             clock=self._clock,
             stop=self._stop,
@@ -103,7 +111,7 @@ class Performance:
         worker.start()
         try:
             while worker.is_alive():
-                self._look(watch, listener, play)
+                self._look(roles(), watch, listener, play)
                 screen.show(self.scene)
                 if picture and events and play.sent >= PICTURE_AT * events:
                     save(self.scene, picture)
@@ -112,18 +120,17 @@ class Performance:
             if self._failure is not None:
                 raise self._failure
             self.scene.phase = "reading the topics back"
-            self._look(watch, listener, play)
+            self._look(roles(), watch, listener, play)
             screen.show(self.scene)
         finally:
             self._stop.set()
             self._give_up.set()
             worker.join()
             listener.stop()
-        figures = audit(self._kafka, start, unread(self._kafka), watch.prequential())
+        figures = audit(kafka, start, unread(kafka), watch.prequential())
         return Outcome(figures=figures, settled=self._settled)
 
-    def _look(self, watch: Watch, listener: Listener, play: Play) -> None:
-        roles = self._roles()
+    def _look(self, roles: Sequence[Role], watch: Watch, listener: Listener, play: Play) -> None:
         watch.update(roles, listener)
         self.scene.sent = play.sent
         if self.scene.phase.startswith("encoding"):

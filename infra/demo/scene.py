@@ -57,7 +57,8 @@ class Curve:
 class Scene:
     """Everything that is on the screen."""
 
-    phase: str = "starting the broker and the roles"
+    phase: str = "starting"
+    notice: str = ""
     elapsed_s: float = 0.0
     sent: int = 0
     planned: int | None = None

@@ -15,7 +15,7 @@ from infra.demo.scene import Scene
 from infra.demo.view import plain_line, render
 
 LINE_EVERY_S = 5.0
-"""Between two plain lines, unless the phase changes."""
+"""Between two plain lines, unless something else is to be said."""
 
 SMALLEST = (80, 24)
 
@@ -66,12 +66,12 @@ class LiveScreen:
 
 
 class PlainScreen:
-    """One line every few seconds, and at every change of phase."""
+    """One line every few seconds, and at every change of phase or notice."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._shown_s = -LINE_EVERY_S
-        self._phase = ""
+        self._said = ("", "")
 
     def __enter__(self) -> PlainScreen:
         """Nothing to take."""
@@ -87,9 +87,11 @@ class PlainScreen:
 
     def show(self, scene: Scene) -> None:
         """Print a line if it is time."""
-        if scene.phase == self._phase and scene.elapsed_s - self._shown_s < LINE_EVERY_S:
+        phase = scene.phase.partition(":")[0]
+        said = (phase, scene.notice)
+        if said == self._said and scene.elapsed_s - self._shown_s < LINE_EVERY_S:
             return
-        self._phase, self._shown_s = scene.phase, scene.elapsed_s
+        self._said, self._shown_s = said, scene.elapsed_s
         self._console.print(plain_line(scene), soft_wrap=True, highlight=False, markup=False)
 
 

@@ -51,7 +51,7 @@ def sparkline(values: Sequence[float], width: int, top: float) -> str:
 
 def render(scene: Scene, width: int, height: int) -> RenderableType:
     """Draw the scene."""
-    processes = len(scene.roles) + 2
+    processes = max(1, len(scene.roles)) + 2
     screen = Layout()
     screen.split_column(
         Layout(_header(scene, width), name="header", size=2),
@@ -72,16 +72,21 @@ def render(scene: Scene, width: int, height: int) -> RenderableType:
 def plain_line(scene: Scene) -> str:
     """The same in one line, for output that isn't a terminal.
 
-    >>> plain_line(Scene(phase="playing", sent=10, planned=20, elapsed_s=3.0))
+    >>> from infra.demo.scene import Role
+    >>> scene = Scene(phase="playing", sent=10, planned=20, elapsed_s=3.0, roles=[Role("learner")])
+    >>> plain_line(scene)
     '   3 s  playing  10/20 events  0/s  unread 0  version -  ndcg10 - popularity -  shifts 0'
     """
+    if not scene.roles:
+        return f"{scene.elapsed_s:4.0f} s  {scene.phase}: {scene.notice}"
     planned = f"/{scene.planned}" if scene.planned else ""
+    notice = f"  ({scene.notice})" if scene.notice else ""
     return (
         f"{scene.elapsed_s:4.0f} s  {scene.phase}  {scene.sent}{planned} events  "
         f"{scene.events_per_s:.0f}/s  unread {sum(scene.lag.values())}  "
         f"version {'-' if scene.version is None else scene.version}  "
         f"ndcg10 {_figure(scene.online.newest)} popularity {_figure(scene.popularity.newest)}  "
-        f"shifts {scene.shift_count}"
+        f"shifts {scene.shift_count}{notice}"
     )
 
 
@@ -208,4 +213,7 @@ def _processes(scene: Scene) -> RenderableType:
         )
         health = Text(f"● {role.health}", style=COLOURS[role.health])
         table.add_row(role.name, health, restarts, Text(role.metrics_url, style="dim"))
-    return Panel(table, title="processes · metrics", title_align="left", border_style="cyan")
+    title = Text("processes · metrics")
+    if scene.notice:
+        title.append(f" · {scene.notice}", style="yellow")
+    return Panel(table, title=title, title_align="left", border_style="cyan")

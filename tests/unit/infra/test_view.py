@@ -119,6 +119,14 @@ def test_a_crashed_role_shows_its_restarts() -> None:
     assert "1 restart " in screen
 
 
+def test_a_crash_is_said_on_the_screen_and_in_the_lines() -> None:
+    scene = busy_scene()
+    scene.notice = "learner ended (killed by SIGKILL)"
+
+    assert scene.notice in "\n".join(drawn(scene, 80, 24))
+    assert scene.notice in plain_line(scene)
+
+
 def test_an_empty_scene_can_be_drawn() -> None:
     assert len(drawn(Scene(), 80, 24)) == 24
 
