@@ -248,6 +248,17 @@ def test_an_ingest_that_writes_a_whole_backlog_again_changes_nothing() -> None:
     assert not [r for r in results if r.example is not None]
 
 
+def test_a_redelivered_backlog_changes_nothing_wherever_it_came_from() -> None:
+    backlog = [  # a source without an offset, and more events than ids are remembered
+        Delivered(msgspec.structs.replace(event(n), source="import"), Place(0, n))
+        for n in range(300)
+    ]
+    once, _ = run(EMPTY, backlog)
+    twice, results = run(once, backlog)
+    assert twice == once
+    assert not [r for r in results if r.example is not None]
+
+
 def test_a_topic_that_was_made_anew_is_not_taken_for_a_repeat() -> None:
     profile, _ = run(EMPTY, [Delivered(event(100), Place(0, 100))])
     anew = msgspec.structs.replace(
