@@ -204,7 +204,10 @@ class StreamApp(faust.App):
                 self.role,
                 config.drain_timeout_s,
             )
-        await consumer.commit()
+        try:
+            await asyncio.wait_for(consumer.commit(), config.drain_timeout_s / 2)
+        except TimeoutError:
+            log.warning("role %s could not commit: what isn't committed is repeated", self.role)
 
 
 def make_app(

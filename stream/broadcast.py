@@ -6,6 +6,7 @@ record, and nothing is ever committed.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -112,6 +113,11 @@ class BroadcastReader:
     def _open(self, deadline_s: float) -> Any:
         if self._consumer is not None:
             return self._consumer
+        # kafka-python leaves the sockets of a failed first connection to the garbage collector,
+        # so it is only asked to connect where somebody answers.
+        if not any(_answers(server, deadline_s) for server in self._kafka.servers):
+            message = f"{self.topic}: nobody answers at {self._kafka.bootstrap_servers}"
+            raise Unavailable(message)
         consumer = KafkaConsumer(
             **self._kafka.client_settings(),
             group_id=None,
@@ -141,3 +147,13 @@ class BroadcastReader:
         return Unavailable(
             f"{self.topic} can't be read from {self._kafka.bootstrap_servers}: {error!r}"
         )
+
+
+def _answers(server: str, deadline_s: float) -> bool:
+    host, _, port = server.rpartition(":")
+    timeout_s = max(0.1, deadline_s - time.monotonic())
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_s):
+            return True
+    except OSError:
+        return False

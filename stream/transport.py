@@ -17,6 +17,7 @@ Faust's own arithmetic over acknowledged offsets and gaps isn't used:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
@@ -239,6 +240,14 @@ class Consumer(driver.Consumer):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer, with one more question to the broker."""
+
+    async def on_thread_stop(self) -> None:
+        """Close the consumer, even where its fetcher is between two tries to reach the broker.
+
+        aiokafka then raises its own cancellation, and Faust would wait a minute for the thread.
+        """
+        with contextlib.suppress(asyncio.CancelledError):
+            await super().on_thread_stop()
 
     async def committed(self, tps: list[TP]) -> dict[TP, int | None]:
         """Return what the broker holds as the group's offset of each partition."""

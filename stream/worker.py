@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -26,7 +26,12 @@ LOOK_S = 1.0
 """Pause between two looks of the watchdogs; far below every limit that they guard."""
 
 
-def run_app(app: StreamApp, *, on_ready: Callable[[], None] | None = None) -> int:
+def run_app(
+    app: StreamApp,
+    *,
+    on_ready: Callable[[], None] | None = None,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
+) -> int:
     """Run a role until it is told to stop; returns the process's exit code.
 
     SIGTERM and SIGINT end the runs in flight, commit, leave the group and return 0. Whatever
@@ -38,11 +43,15 @@ def run_app(app: StreamApp, *, on_ready: Callable[[], None] | None = None) -> in
         From `make_app`, with its agents and tables.
     on_ready
         Called once, when partitions are assigned and tables recovered.
+    on_stop
+        Awaited at the end, when no run is in flight any more: where connections are closed.
     """
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         code = loop.run_until_complete(_run(app, on_ready))
+        if on_stop is not None:
+            loop.run_until_complete(on_stop())
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
@@ -74,14 +83,13 @@ async def _run(app: StreamApp, on_ready: Callable[[], None] | None) -> int:
     ROLE_READY.set(0)
     app.stopping.set()
     watching.cancel()
-    try:
-        await asyncio.wait_for(app.stop(), app.stream_config.stop_timeout_s)
-    except Exception as error:
-        app.fail(error)
-        if isinstance(error, TimeoutError):
-            log.critical("role %s did not stop in time, and is cut off", app.role)
-            logging.shutdown()
-            os._exit(1)
+    stop = asyncio.create_task(app.stop())
+    await asyncio.wait([stop], timeout=app.stream_config.stop_timeout_s)
+    if not stop.done():
+        log.critical("role %s did not stop in time, and is cut off", app.role)
+        logging.shutdown()
+        os._exit(1)
+    _fail_with(app, stop)
     starting.cancel()
     return 0 if app.failure is None else 1
 
