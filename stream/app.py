@@ -119,6 +119,10 @@ class StreamApp(faust.App):
     on_drain
         Awaited at a clean stop or a rebalance, after the runs in flight and before the commit:
         where the learner writes a last checkpoint and acknowledges.
+    at_stop
+        Awaited in order once the app has stopped: closing what agents used, such as `Publisher.stop`.
+    waiting
+        How many agents pause because a neighbour is away.
     failure
         What stops the process, once something does.
     """
@@ -136,6 +140,8 @@ class StreamApp(faust.App):
         self.stopping = asyncio.Event()
         self.handled_runs = 0
         self.ready = False
+        self.waiting = 0
+        self.at_stop: list[Callable[[], Awaitable[None]]] = []
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()

@@ -98,9 +98,12 @@ async def _handle(app: StreamApp, delivery: Delivery, call: Callable[[], Awaitab
             return False
         else:
             return True
+        app.waiting += 1
         try:
             async with asyncio.timeout(pause_s * random.uniform(0.5, 1.0)):
                 await app.stopping.wait()
         except TimeoutError:
             pause_s = min(2 * pause_s, config.retry_max_s)
+        finally:
+            app.waiting -= 1
     return False

@@ -90,6 +90,8 @@ async def _run(app: StreamApp, on_ready: Callable[[], None] | None) -> int:
         logging.shutdown()
         os._exit(1)
     _fail_with(app, stop)
+    for close in app.at_stop:
+        await close()
     starting.cancel()
     return 0 if app.failure is None else 1
 
@@ -133,7 +135,7 @@ async def _lag(app: StreamApp) -> tuple[object, ...] | None:
     """Return where fetching has got to, or `None` where nothing waits to be fetched."""
     consumer = app.consumer
     inputs = [tp for tp in consumer.assignment() if tp.topic not in app.tables.changelog_topics]
-    if app.busy or not inputs:
+    if app.busy or app.waiting or not inputs:
         return None
     try:
         async with asyncio.timeout(app.stream_config.stuck_after_s / 3):
