@@ -120,7 +120,7 @@ class StreamApp(faust.App):
         Awaited at a clean stop or a rebalance, after the runs in flight and before the commit:
         where the learner writes a last checkpoint and acknowledges.
     at_stop
-        Awaited in order once the app has stopped: closing what agents used, such as `Publisher.stop`.
+        Awaited in order once the app has stopped: to close what agents used (`Publisher.stop`).
     waiting
         How many agents pause because a neighbour is away.
     failure
