@@ -10,7 +10,7 @@ from learner.baselines.full_ranking import FullRanking, RankingConfig, Scores
 from learner.baselines.popularity import DecayedCounts, half_life_words
 from learner.baselines.protocol import Events
 
-WEIGHTS = (0.5, 1.0, 2.0, 4.0)
+WEIGHTS = (1.0, 2.0, 4.0, 8.0)
 """Weights of the evidence to choose from. The higher, the nearer to co-visitation that falls back
 on popularity."""
 

@@ -43,7 +43,8 @@ class SessionKnn(FullRanking):
     An item's score is the sum, over the nearest sessions that hold it, of similarity times the
     weight of the newest shared item times the item's inverse session frequency.
 
-    Where the log has no sessions, a session is all that a user ever did.
+    A session without items yet is compared by its user's last ones. Where the log has no
+    sessions, a session is all that a user ever did.
     """
 
     def __init__(self, config: RankingConfig, knn: SessionKnnConfig | None = None) -> None:
@@ -60,6 +61,9 @@ class SessionKnn(FullRanking):
     def score(self, batch: Events, history_BT: NDArray[np.int32]) -> Scores:
         """Find each running session's neighbours and sum their items."""
         running_BT = self.histories(self._running, batch.session, batch)
+        width = min(running_BT.shape[1], history_BT.shape[1])
+        begins_B = running_BT[:, 0] == NONE
+        running_BT[begins_B, :width] = history_BT[begins_B, :width]
         scores_BI = np.zeros((batch.n_events, self.config.n_items), np.float32)
         rarity_I = np.log(max(1, self._sessions) / np.maximum(self._holders, 1.0))
         for b, session in enumerate(batch.session.tolist()):

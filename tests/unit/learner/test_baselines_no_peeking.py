@@ -98,3 +98,19 @@ def test_ranking_teaches_nothing(which: Which, histories: Histories) -> None:
         never.learn(log.between(a, a + 10))
     last = log.between(40, 60)
     assert asked.rank(last).tolist() == never.rank(last).tolist()
+
+
+@pytest.mark.parametrize("histories", ["batch", "event", "instant"])
+@pytest.mark.parametrize("which", MEMBERS, ids=str)
+@given(past=st.lists(row, min_size=1, max_size=40), user=st.integers(0, 6))
+@settings(max_examples=12, deadline=None)
+def test_the_own_item_is_only_looked_up_never_helped(
+    which: Which, histories: Histories, past: Rows, user: int
+) -> None:
+    model = member(which, histories, mask=False)()
+    log = events(past)
+    model.learn(log)
+    known = np.unique(log.item).tolist()
+    # Ask for each known item in turn: the ranks of one ranking share out the places 1..n.
+    ranks = [model.rank(events([(user, item, 500)]))[0] for item in known]
+    assert sum(ranks) == len(known) * (len(known) + 1) / 2

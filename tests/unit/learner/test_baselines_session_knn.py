@@ -88,6 +88,15 @@ def test_a_new_session_has_one_big_tie() -> None:
     assert model.rank(sessions((2, [B]))).tolist() == [2.0]
 
 
+def test_a_known_user_begins_a_session_with_his_last_items() -> None:
+    model = SessionKnn(CONFIG)
+    walks = sessions((1, [A, C]), (2, [B, D]), (3, [A]))
+    model.learn(walks._replace(user=np.array([1, 1, 2, 2, 7], np.int32)))
+    # User 7 had a in session 3; his session 4 is empty, so c is the guess (a and c: 2 and 1 of 3).
+    asked = sessions((4, [C]), (5, [C]))._replace(user=np.array([7, 8], np.int32))
+    assert model.rank(asked).tolist() == [1.0, 2.5]
+
+
 def test_fresh_histories_see_the_sessions_own_clicks_inside_the_batch() -> None:
     stale = SessionKnn(CONFIG)
     fresh = SessionKnn(RankingConfig(n_items=6, histories="event"))
