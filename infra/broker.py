@@ -94,7 +94,7 @@ class EmbeddedKafka:
     data_dir
         The broker's folder, made if it is missing.
     port
-        The port of its clients; 0 takes a free one, another one at each start.
+        The port of its clients; 0 takes a free one, and keeps it if this object starts again.
     heap_mb
         The limit of Java's heap; resident memory is about 200 MB more.
     java
@@ -158,7 +158,7 @@ class EmbeddedKafka:
         try:
             # 2. What would fail inside Java in a hundred lines is refused here in one.
             _check_disk(self.data_dir)
-            self._port = _port(self._wanted_port)
+            self._port = _port(self._wanted_port or self._port)
             # 3. A cluster id on the first start only: it marks the folder as formatted.
             settings = self._write_settings()
             base = [str(java), f"-Xmx{self._heap_mb}m", *_JAVA_OPTIONS]

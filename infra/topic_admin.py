@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -33,6 +34,8 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 def connect(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
     """An admin client; what goes wrong comes out as `Unavailable`, with the broker's address."""
     try:
+        # Asked by hand first: kafka-python tries for the whole time-out, and leaks its sockets.
+        _any_listens(kafka.servers)
         admin = KafkaAdminClient(**kafka.client_settings(), bootstrap_timeout_ms=CONNECT_TIMEOUT_MS)
     except (KafkaError, OSError, ValueError) as error:
         msg = (
@@ -128,6 +131,19 @@ def offsets(
         return {}
     found = admin.list_partition_offsets(dict.fromkeys(places, end))
     return {place: answer.offset for place, answer in found.items()}
+
+
+def _any_listens(servers: Sequence[str]) -> None:
+    """Raise the last server's error if none takes a connection."""
+    for place, server in enumerate(servers, start=1):
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        except (OSError, ValueError):
+            if place == len(servers):
+                raise
+        else:
+            return
 
 
 def _shape(spec: TopicSpec, kafka: KafkaConfig) -> dict[str, object]:

@@ -1,0 +1,156 @@
+"""One role as a child process: started, looked after, stopped; never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from infra.exposition import read_role_file
+from infra.roles import role_file, role_log
+from infra.tether import tethered
+
+READY_TIMEOUT_S = 1.0
+"""A role that is busy starting may answer late; then it is asked again."""
+
+LOG_LIMIT_BYTES = 20_000_000
+"""A log past this moves to `.1`; two of them per role is the most that logs take."""
+
+_READY = re.compile(rb"^tidemill_role_ready 1(\.0)?$", re.MULTILINE)
+
+_LAST_BYTES = 16_384
+
+
+def worker_command(role: str) -> list[str]:
+    """`tidemill worker ROLE`, with this very Python."""
+    return [sys.executable, "-m", "infra.cli", "worker", role]
+
+
+class Child:
+    """A role's process; `start` may be called again after it ended.
+
+    Parameters
+    ----------
+    role
+        The role's name.
+    data_dir
+        Where its log and its file are.
+    environ
+        Its environment, settings included.
+    command
+        What to run, `worker_command` for instance.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        data_dir: Path,
+        environ: Mapping[str, str],
+        command: Sequence[str],
+    ) -> None:
+        self.role = role
+        self.log_path = role_log(data_dir, role)
+        self._file = role_file(data_dir, role)
+        self._environ = dict(environ)
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, `None` while there is no process."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process in its own group, tied to the life of the calling thread."""
+        self._file.unlink(missing_ok=True)
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                tethered(self._command),
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def exit_code(self) -> int | None:
+        """How the process ended, `None` while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def metrics_url(self) -> str:
+        """Where its metrics are, empty before it shows them."""
+        known = read_role_file(self._file)
+        return known.url if known is not None and known.pid == self.pid else ""
+
+    def ready(self) -> bool:
+        """Whether it says that it has its partitions and its state."""
+        url = self.metrics_url()
+        if not url:
+            return False
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            with urllib.request.urlopen(url, timeout=READY_TIMEOUT_S) as answer:
+                return _READY.search(answer.read()) is not None
+        return False
+
+    def reason(self) -> str:
+        """Why it ended: the signal or exit code, and the last thing that it said."""
+        code = self.exit_code()
+        if code is None:
+            return "it runs"
+        how = f"exit code {code}"
+        if code < 0:
+            how = f"killed by {signal.Signals(-code).name}"
+        last = self.last_line()
+        return f"{how}; its last words: {last}" if last and code > 0 else how
+
+    def last_line(self) -> str:
+        """The last line in its log that isn't part of a traceback."""
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(0, self.log_path.stat().st_size - _LAST_BYTES))
+                lines = log.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        said = [line for line in lines if line.strip() and not line.startswith("  |")]
+        return said[-1].strip() if said else ""
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM: it finishes what is in flight, commits and leaves."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process and its whole group at once."""
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def end(self, timeout_s: float) -> bool:
+        """Wait for the end, then kill what is left of its group; whether it ended by itself."""
+        if self._process is None:
+            return True
+        clean = True
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            clean = False
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._file.unlink(missing_ok=True)
+        return clean
+
+    def trim_log(self) -> None:
+        """Move a log that has grown too large aside; the role goes on writing to the same file."""
+        with contextlib.suppress(OSError):
+            if self.log_path.stat().st_size > LOG_LIMIT_BYTES:
+                self.log_path.with_suffix(".log.1").write_bytes(self.log_path.read_bytes())
+                os.truncate(self.log_path, 0)
