@@ -11,7 +11,8 @@ When an offset counts as done: after everything that follows from its run is wri
 A crash before 4 repeats the run on the old states: the same rows and, up to what the catalogue has
 learnt meanwhile, the same examples and shifts are written again. The store takes whole rows and the
 learner recognises examples by their offset, so a repeat changes nothing. A crash between 4 and 5
-repeats the run on the new states, which have seen its events: nothing is written at all.
+repeats the run on the new states, which have seen its events: the same rows and states are written
+once more, which also mends a changelog that the crash left behind the local table.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class ProfileAgent:
                 by_user.setdefault(event.user_id, []).append((record.offset, event))
         for user_id, events in by_user.items():
             state = self._table.get(user_id.encode())
-            known = profile = EMPTY if state is None else decode(state)
+            profile = EMPTY if state is None else decode(state)
             for offset, event in events:
                 applied = apply(profile, event, Place(run.partition, offset), self._model)
                 profile = applied.profile
@@ -150,9 +151,10 @@ class ProfileAgent:
                 outcome.examples.append(applied.example)
                 if applied.shift is not None:
                     outcome.shifts.append(applied.shift)
-            if profile is not known:
-                outcome.profiles[user_id] = profile
-                outcome.new_users += state is None
+            # Written even where every event is a repeat: after a kill the local table can be ahead
+            # of its changelog, and only a write brings the changelog up to it.
+            outcome.profiles[user_id] = profile
+            outcome.new_users += state is None
         # The learner expects offsets to grow along a partition.
         outcome.examples.sort(key=lambda example: example.offset)
         return outcome

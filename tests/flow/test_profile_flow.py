@@ -179,6 +179,14 @@ def test_wherever_it_fails_each_event_counts_once(at: int, failure: BaseExceptio
     assert all(example == by_offset[example.offset] for example in world.examples())
 
 
+def test_a_repeated_run_writes_its_states_again_for_the_changelog() -> None:
+    world = World()
+    asyncio.run(drive(world, [RUNS[0], RUNS[0]]))
+    # The second time: rows and states, and no example.
+    assert world.effects[5:] == ["store", "table", "table", "table"]
+    assert len(world.examples()) == 10
+
+
 def test_runs_cut_elsewhere_after_a_crash_change_nothing() -> None:
     clean, world = clean_world(), World(fail_at={3: Killed()})
     again = [run_of(EVENTS[at : at + 7], at) for at in range(0, 30, 7)]
