@@ -59,6 +59,9 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+_LOAD_SLICE_S = 5.0
+"""A look at whether to stop, while a long catalogue is read: each slice goes on from the last."""
+
 _FIRST_MODEL_S = 30.0
 """Wait for the newest model at start, so that the first answers have it; then go on without."""
 
@@ -143,9 +146,8 @@ class ServingLoop:
 
     def _load(self, items: BroadcastReader, versions: BroadcastReader) -> None:
         """Read catalogue and versions to their end as of now, and take the newest model."""
-        timeout_s = self._config.load_timeout_s
-        self._insist(lambda: items.load(self._index.apply, timeout_s))
-        self._insist(lambda: versions.load(self._swap.hear, timeout_s))
+        self._insist(lambda: items.load(self._index.apply, _LOAD_SLICE_S))
+        self._insist(lambda: versions.load(self._swap.hear, _LOAD_SLICE_S))
         self._swap_model()
         self._swap.settle(_FIRST_MODEL_S)
         self._swap_model()

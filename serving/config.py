@@ -26,9 +26,6 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     follow_ms: Annotated[
         int, Meta(ge=1, le=60_000, description="pause between two looks for new items and models")
     ] = 100
-    load_timeout_s: Annotated[
-        float, Meta(gt=0, description="longest time to read the whole catalogue at start")
-    ] = 300.0
     instance: Annotated[
         str,
         Meta(

@@ -19,6 +19,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from serving.answer import Taken
 from serving.config import ServingConfig
 from stream.connect import KafkaConfig
+from stream.errors import Unavailable
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,11 @@ class Inbox:
         Sizes and waits.
     on_revoked
         Told the partitions of `examples` that another member reads from now on.
+
+    Raises
+    ------
+    Unavailable
+        If a topic isn't there yet.
     """
 
     def __init__(
@@ -58,15 +64,19 @@ class Inbox:
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
             max_poll_records=config.max_batch,
+            reconnect_backoff_max_ms=round(config.retry_longest_s * 1000),
             fetch_max_wait_ms=config.poll_ms,
             session_timeout_ms=round(config.session_timeout_s * 1000),
             heartbeat_interval_ms=round(config.session_timeout_s * 1000 / 4),
             metrics_enabled=False,
         )
-        self._consumer.subscribe(
-            [topics.requests, *([topics.examples] if config.push else [])],
-            listener=_Rebalance(self),
-        )
+        wanted = [topics.requests, *([topics.examples] if config.push else [])]
+        self._consumer.subscribe(wanted, listener=_Rebalance(self))
+        try:
+            self._know(wanted)
+        except BaseException:
+            self.close()
+            raise
 
     def poll(self, timeout_s: float) -> list[Taken]:
         """What has arrived, at most `max_batch` records; empty after `timeout_s` without any."""
@@ -123,6 +133,17 @@ class Inbox:
             self._done.pop(place, None)
             self._committed.pop(place, None)
         self._on_revoked({place.partition for place in gone if self._pushes(place)})
+
+    def _know(self, wanted: Sequence[str]) -> None:
+        """Learn the topics' partitions before the group is joined.
+
+        A leader who hears of them between its assignment and the group's answer to it keeps an
+        empty assignment until the next refresh of metadata, minutes later (the race of KAFKA-3949).
+        """
+        missing = [topic for topic in wanted if not self._consumer.partitions_for_topic(topic)]
+        if missing:
+            msg = f"no topic {', '.join(missing)} on the broker; `tidemill topics create` makes it"
+            raise Unavailable(msg)
 
     def _pushes(self, place: TopicPartition) -> bool:
         return bool(place.topic == self._examples)

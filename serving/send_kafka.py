@@ -20,9 +20,6 @@ _log = logging.getLogger(__name__)
 _BATCH_BYTES = 256 * 1024
 """Answers of one partition sent at once: a micro-batch of 256 answers is about 400 kB."""
 
-_MAX_RECORD_BYTES = 2 * 1024 * 1024
-"""A dead letter is its original and some headers, and so larger than the broker's usual 1 MiB."""
-
 
 class Outbox:
     """Sends answers and dead letters, acknowledged by all replicas, keyed as Java clients do.
@@ -38,6 +35,7 @@ class Outbox:
     def __init__(self, kafka: KafkaConfig, config: ServingConfig) -> None:
         self._kafka = kafka
         self._timeout_s = config.send_timeout_s
+        self._longest_wait_s = config.retry_longest_s
         self._producer: Any = None
 
     def send(self, topic: str, records: Sequence[Outgoing]) -> None:
@@ -86,7 +84,7 @@ class Outbox:
                 acks="all",
                 client_id="tidemill-serving",
                 batch_size=_BATCH_BYTES,
-                max_request_size=_MAX_RECORD_BYTES,
+                reconnect_backoff_max_ms=round(self._longest_wait_s * 1000),
                 max_block_ms=timeout_ms,
                 request_timeout_ms=max(1_000, timeout_ms // 2),
                 delivery_timeout_ms=max(1_000, timeout_ms),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +18,8 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient
 from kafka.structs import TopicPartition
 
+from infra.broker import EmbeddedKafka
+from infra.topic_admin import create_topics
 from serving.config import ServingConfig
 from stream.connect import KafkaConfig
 from stream.events import (
@@ -28,13 +29,13 @@ from stream.events import (
     json_encode,
     msgpack_encode,
 )
-from stream.metrics import ADAPTER_SWAPS
+from stream.metrics import ADAPTER_SWAPS, RETRIES
 from stream.topics import Topics
+from tests.conftest import Spawn
 from tests.system.serving_process import serving
 from tests.unit.serving.shop import PLAIN, TEAS, example, publish, shelf
 
 DEADLINE_S = 60.0
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Shop:
@@ -137,10 +138,30 @@ def running(kafka: KafkaConfig, config: ServingConfig) -> Iterator[None]:
     assert raised == []
 
 
-def process(kafka: KafkaConfig) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.system.serving_process"]
-    where = [kafka.bootstrap_servers, kafka.topic_prefix]
-    return subprocess.Popen([*command, *where], cwd=REPOSITORY)
+def wait_for(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def process(spawn: Spawn, kafka: KafkaConfig) -> subprocess.Popen[bytes]:
+    return spawn("tests.system.serving_process", kafka.bootstrap_servers, kafka.topic_prefix)
+
+
+def test_topics_that_are_not_there_yet_are_waited_for(kafka: EmbeddedKafka) -> None:
+    """A role may be up before its topics are."""
+    late = KafkaConfig(bootstrap_servers=kafka.bootstrap_servers, topic_prefix="late.")
+    retries = RETRIES.labels(role="serving")
+    before = retries._value.get()
+    with running(late, PLAIN):
+        wait_for(lambda: bool(retries._value.get() > before))
+        create_topics(late)
+        shop = Shop(late)
+        shop.stock()
+        shop.ask(10)
+        shop.read_until(shop.all_answered)
+        shop.close()
 
 
 def uncommitted(kafka: KafkaConfig) -> dict[str, int]:
@@ -197,26 +218,20 @@ def test_models_change_while_requests_flow_and_each_is_answered_once(
 
 
 def test_a_killed_process_costs_no_request_and_repeats_keep_their_id(
-    kafka_config: KafkaConfig, shop: Shop
+    kafka_config: KafkaConfig, shop: Shop, spawn: Spawn
 ) -> None:
     shop.ask(3_000)
-    first = process(kafka_config)
-    try:
-        shop.read_until(lambda: len(shop.answers) >= 200)
-    finally:
-        first.kill()
-        first.wait()
+    first = process(spawn, kafka_config)
+    shop.read_until(lambda: len(shop.answers) >= 200)
+    first.kill()
+    first.wait(DEADLINE_S)
     assert not shop.all_answered(), "killed too late to test anything"
 
-    second = process(kafka_config)
-    try:
-        shop.read_until(shop.all_answered)
-        shop.read_until(lambda: not uncommitted(kafka_config))
-        second.send_signal(signal.SIGTERM)
-        assert second.wait(DEADLINE_S) == 0
-    finally:
-        second.kill()
-        second.wait()
+    second = process(spawn, kafka_config)
+    shop.read_until(shop.all_answered)
+    shop.read_until(lambda: not uncommitted(kafka_config))
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(DEADLINE_S) == 0
 
     for given in shop.answers.values():
         assert len({answer.recommendation_id for answer in given}) == 1
