@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,9 @@ from infra.demo.figures import Figures, as_table
 from infra.demo.performance import Performance
 from infra.demo.play import PlayConfig
 from infra.demo.scene import Health, Role
-from infra.demo.screen import open_screen
+from infra.demo.screen import LiveScreen, open_screen
 from infra.demo.script import LogScript, Script, ShopScript
-from infra.exposition import read_role_file
-from infra.roles import SUPERVISOR, role_file
+from infra.roles import SUPERVISOR
 from infra.settings import DEFAULT, Settings
 from infra.supervise import Supervisor
 from stream.clock import Clock, SystemClock
@@ -35,6 +36,8 @@ from stream.formats import open_log
 
 HEALTH: Mapping[str, Health] = {"ready": "ready", "starting": "starting"}
 """How the screen calls the supervisor's states; all others are `down`."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 HURRY = 3
 """The Ctrl-C that stops waiting for a clean end."""
@@ -120,56 +123,73 @@ def _play(
     performance = Performance(
         script, config=PlayConfig(rate_per_s=rate_per_s), clock=clock, planned=options.events
     )
-    scene = performance.scene
-    console = Console(stderr=True)
-    with open_screen(console) as screen:
-
-        def say(text: str) -> None:
-            scene.notice = text
-            screen.show(scene)
-
+    with open_screen(Console(stderr=True)) as screen, ExitStack() as at_end:
         supervisor = Supervisor(
-            settings, embedded=options.embedded, fresh=options.fresh, say=say, clock=clock
+            settings,
+            embedded=options.embedded,
+            fresh=options.fresh,
+            say=partial(performance.say, screen),
+            clock=clock,
+            asked=performance.stop,
         )
-
-        def roles() -> Sequence[Role]:
-            supervisor.check()
-            folder = Path(supervisor.settings.section(RunConfig).data_dir)
-            known = read_role_file(role_file(folder, SUPERVISOR))
-            own = Role(SUPERVISOR, "ready", 0, known.url if known else "")
-            return [
-                *(
-                    Role(
-                        status.name,
-                        HEALTH.get(status.state, "down"),
-                        status.restarts,
-                        status.metrics_url,
-                    )
-                    for status in supervisor.status()
-                ),
-                own,
-            ]
-
-        with supervisor:
-            interrupts = 0
-
-            def interrupt(*_: object) -> None:
-                nonlocal interrupts
-                interrupts += 1
-                if interrupts >= HURRY:
-                    supervisor.hurry()
-                performance.interrupt()
-
-            before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
-            try:
-                outcome = performance.perform(supervisor.kafka, roles, screen, options.picture)
-                restarts = {status.name: status.restarts for status in supervisor.status()}
-                scene.phase = "stopping"
-                supervisor.stop()
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+        at_end.enter_context(interrupts(performance, supervisor))
+        if isinstance(screen, LiveScreen):
+            at_end.enter_context(logs_in_file(Path(settings.section(RunConfig).data_dir)))
+        at_end.enter_context(supervisor)
+        if performance.stop.is_set():
+            raise KeyboardInterrupt
+        outcome = performance.perform(
+            supervisor.kafka, partial(processes, supervisor), screen, options.picture
+        )
+        restarts = {status.name: status.restarts for status in supervisor.status()}
+        performance.scene.phase = "stopping"
+        supervisor.stop()
     return outcome.figures, outcome.settled, restarts
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+def processes(supervisor: Supervisor) -> list[Role]:
+    """The processes as the screen shows them; raises what has stopped the stack."""
+    supervisor.check()
+    roles = [
+        Role(status.name, HEALTH.get(status.state, "down"), status.restarts, status.metrics_url)
+        for status in supervisor.status()
+    ]
+    return [*roles, Role(SUPERVISOR, "ready", 0, supervisor.metrics_url)]
+
+
+@contextmanager
+def interrupts(performance: Performance, supervisor: Supervisor) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the play, then the settling, then the patience with processes."""
+    count = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal count
+        count += 1
+        performance.interrupt()
+        if count >= HURRY:
+            supervisor.hurry()
+
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def logs_in_file(folder: Path) -> Iterator[None]:
+    """Keep the logs off the live screen: in `demo.log`, while it is up."""
+    path = folder / "demo.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    root = logging.getLogger()
+    before = list(root.handlers)
+    handler = logging.FileHandler(path, delay=True)
+    if before:
+        handler.setFormatter(before[0].formatter)
+    root.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
+        handler.close()

@@ -61,17 +61,25 @@ class Performance:
         self._script = script
         self._config = config
         self._clock = clock
-        self._stop = threading.Event()
+        self.stop = threading.Event()
+        """Set once the play shall end."""
         self._give_up = threading.Event()
         self._failure: BaseException | None = None
         self._settled = False
         self.scene = Scene(planned=planned)
+        self._watch = Watch(self.scene, clock)
 
     def interrupt(self) -> None:
         """What Ctrl-C does: end the play, then the settling."""
-        if self._stop.is_set():
+        if self.stop.is_set():
             self._give_up.set()
-        self._stop.set()
+        self.stop.set()
+
+    def say(self, screen: Screen, text: str) -> None:
+        """Show what the supervisor says."""
+        self._watch.tick()
+        self.scene.notice = text
+        screen.show(self.scene)
 
     def perform(
         self,
@@ -95,7 +103,8 @@ class Performance:
         """
         start = start_here(kafka)
         listener = Listener(kafka, start)
-        watch = Watch(self.scene, self._clock)
+        watch = self._watch
+        self.scene.notice = ""
         events = self.scene.planned
         play = Play(
             kafka,
@@ -104,7 +113,7 @@ class Performance:
             unread=lambda: unread(kafka),
             config=self._config,
             clock=self._clock,
-            stop=self._stop,
+            stop=self.stop,
         )
         worker = threading.Thread(target=self._play, args=(play, events), name="demo-play")
         listener.start()
@@ -123,7 +132,7 @@ class Performance:
             self._look(roles(), watch, listener, play)
             screen.show(self.scene)
         finally:
-            self._stop.set()
+            self.stop.set()
             self._give_up.set()
             worker.join()
             listener.stop()

@@ -48,10 +48,14 @@ class Watch:
         self._rates: defaultdict[str, Rate] = defaultdict(Rate)
         self.pages: dict[str, Samples] = {}
 
+    def tick(self) -> None:
+        """Only the time goes on."""
+        self._scene.elapsed_s = self._clock.monotonic_s() - self._began_s
+
     def update(self, roles: Sequence[Role], listener: Listener | None) -> None:
         """Look at everything once."""
         scene, now_s = self._scene, self._clock.monotonic_s()
-        scene.elapsed_s = now_s - self._began_s
+        self.tick()
         for role in roles:
             page = scrape(role.metrics_url) if role.metrics_url else None
             if page is not None:
