@@ -79,6 +79,14 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, Meta(ge=0, description="hide items bought or reviewed this recently; 0 is off")
     ] = 0.0
 
+    because_evidence: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="evidence from which a past step explains an item: 0.1 is a tenth "
+            "of all moves from the one to the other, or a text half alike",
+        ),
+    ] = 0.1
     because_similarity: Annotated[
         float,
         Meta(ge=0, le=1, description="text similarity from which a past item explains another"),

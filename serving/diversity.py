@@ -8,12 +8,22 @@ Producing Summaries", SIGIR 1998, https://doi.org/10.1145/290941.291025.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from serving.ranker import NOWHERE, Floats, Rows
 
 _SAME_ITEM_PENALTY = 10.0
 """Puts near duplicates behind all others: relevance and similarity stay within 0..1 each."""
+
+_SHUT = 100.0
+"""Puts padding, and behind it what is picked, below every value that a candidate can have."""
+
+_SCALE_OVER = 20
+"""Relevance 0 is the score of this candidate, or of twice as many as are wanted. Were it the last
+of the pool, a single hopeless candidate would make all others look equally relevant."""
 
 _CHUNK_FLOATS = 1_000_000
 """Vectors gathered at once, 4 MB: more falls out of the cache, less pays Python per user."""
@@ -24,7 +34,7 @@ def diversify_many(
     scores_BK: Floats,
     vectors: Floats,
     *,
-    picks: int,
+    wanted_B: Sequence[int],
     mmr_lambda: float,
     near_duplicate: float = 2.0,
 ) -> tuple[Rows, Floats]:
@@ -33,13 +43,13 @@ def diversify_many(
     Parameters
     ----------
     rows_BK
-        Candidates, best first, as rows of `vectors`; -1 where there is none.
+        Candidates, best first, as rows of `vectors`; padded with -1.
     scores_BK
         Their scores; relevance is the score scaled to 0..1 within each user's candidates.
     vectors
         L2-normalised text vectors of the catalogue, shape (items, D).
-    picks
-        How many to pick.
+    wanted_B
+        How many to pick for each user.
     mmr_lambda
         1 keeps the candidates' order, 0 looks at difference alone.
     near_duplicate
@@ -56,75 +66,70 @@ def diversify_many(
 
     >>> vectors = np.array([[1, 0], [0.96, 0.28], [0, 1]], np.float32)
     >>> rows, scores = np.array([[0, 1, 2]], np.int32), np.array([[3, 2.8, 2.2]], np.float32)
-    >>> diversify_many(rows, scores, vectors, picks=2, mmr_lambda=0.5)[0].tolist()
+    >>> diversify_many(rows, scores, vectors, wanted_B=[2], mmr_lambda=0.5)[0].tolist()
     [[0, 2]]
-    >>> diversify_many(rows, scores, vectors, picks=2, mmr_lambda=1.0)[0].tolist()
+    >>> diversify_many(rows, scores, vectors, wanted_B=[2], mmr_lambda=1.0)[0].tolist()
     [[0, 1]]
     """
     users, candidates = rows_BK.shape
-    picks = min(picks, candidates)
+    picks = min(max(wanted_B, default=0), candidates)
+    wanted_B1 = np.asarray(wanted_B, np.int64).reshape(users, 1)
     if users == 0 or picks == 0 or (mmr_lambda >= 1 and near_duplicate > 1):
-        return rows_BK[:, :picks], scores_BK[:, :picks]
-    chunk = max(1, _CHUNK_FLOATS // max(1, candidates * vectors.shape[1]))
-    rows_BP = np.empty((users, picks), np.int32)
-    scores_BP = np.empty((users, picks), np.float32)
-    for start in range(0, users, chunk):
-        part = slice(start, start + chunk)
-        rows_BP[part], scores_BP[part] = _pick(
-            rows_BK[part],
-            scores_BK[part],
-            vectors,
-            picks=picks,
-            mmr_lambda=mmr_lambda,
-            near_duplicate=near_duplicate,
-        )
+        rows_BP, scores_BP = rows_BK[:, :picks].copy(), scores_BK[:, :picks].copy()
+    else:
+        chunk = max(1, _CHUNK_FLOATS // (candidates * vectors.shape[1]))
+        rows_BP = np.empty((users, picks), np.int32)
+        scores_BP = np.empty((users, picks), np.float32)
+        for start in range(0, users, chunk):
+            part = slice(start, start + chunk)
+            relevance_BK = scale_rows(scores_BK[part], rows_BK[part], wanted_B1[part, 0])
+            picked_BP = _pick(
+                rows_BK[part], relevance_BK, vectors, picks, (mmr_lambda, near_duplicate)
+            )
+            rows_BP[part] = np.take_along_axis(rows_BK[part], picked_BP, axis=1)
+            scores_BP[part] = np.take_along_axis(scores_BK[part], picked_BP, axis=1)
+    rows_BP[np.arange(picks) >= wanted_B1] = NOWHERE
     return rows_BP, scores_BP
 
 
 def _pick(
-    rows_BK: Rows,
-    scores_BK: Floats,
-    vectors: Floats,
-    *,
-    picks: int,
-    mmr_lambda: float,
-    near_duplicate: float,
-) -> tuple[Rows, Floats]:
+    rows_BK: Rows, relevance_BK: Floats, vectors: Floats, picks: int, how: tuple[float, float]
+) -> NDArray[np.intp]:
+    """The candidates picked, by their place in the row; padding comes after all that is real."""
+    mmr_lambda, near_duplicate = how
     users = np.arange(len(rows_BK))
-    real_BK = rows_BK != NOWHERE
     vectors_BKD = vectors[rows_BK]
-    relevance_BK = scale_rows(scores_BK, real_BK)
     likeness_BK = np.zeros_like(relevance_BK)
-    open_BK = real_BK.copy()
-    rows_BP = np.full((len(rows_BK), picks), NOWHERE, np.int32)
-    scores_BP = np.zeros((len(rows_BK), picks), np.float32)
+    closed_BK = np.where(rows_BK == NOWHERE, -_SHUT, 0.0)
+    picked_BP = np.empty((len(rows_BK), picks), np.intp)
     for pick in range(picks):
         value_BK = mmr_lambda * relevance_BK - (1 - mmr_lambda) * likeness_BK
         value_BK -= np.where(likeness_BK >= near_duplicate, _SAME_ITEM_PENALTY, 0.0)
-        value_BK[~open_BK] = -np.inf
-        best_B = value_BK.argmax(axis=1)
-        found_B = open_BK[users, best_B]
-        rows_BP[found_B, pick] = rows_BK[users, best_B][found_B]
-        scores_BP[found_B, pick] = scores_BK[users, best_B][found_B]
-        open_BK[users, best_B] = False
+        best_B = (value_BK + closed_BK).argmax(axis=1)
+        picked_BP[:, pick] = best_B
+        closed_BK[users, best_B] = -2 * _SHUT
         if pick + 1 < picks:
             picked_BD1 = vectors_BKD[users, best_B][:, :, None]
             likeness_BK = np.maximum(likeness_BK, (vectors_BKD @ picked_BD1)[:, :, 0])
-    return rows_BP, scores_BP
+    return picked_BP
 
 
-def scale_rows(
-    scores_BK: Floats, real_BK: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> Floats:
-    """Scale each user's scores to 0..1 over the real candidates; a flat row becomes all ones.
+def scale_rows(scores_BK: Floats, rows_BK: Rows, wanted_B: NDArray[np.int64]) -> Floats:
+    """Scale each user's scores: the best is 1, the twentieth and what comes after it 0.
 
-    >>> scale_rows(np.array([[4, 3, 2, 9]], np.float32), np.array([[True, True, True, False]]))
+    Of someone who wants more than ten items, twice as many as wanted stand for the twenty.
+
+    >>> scores, rows = np.array([[4, 3, 2, 9]], np.float32), np.array([[5, 6, 7, -1]], np.int32)
+    >>> scale_rows(scores, rows, np.array([2]))
     array([[1. , 0.5, 0. , 0. ]], dtype=float32)
     """
-    low_B = np.where(real_BK, scores_BK, np.inf).min(axis=1, initial=np.inf)
-    high_B = np.where(real_BK, scores_BK, -np.inf).max(axis=1, initial=-np.inf)
-    span_B = high_B - low_B
-    usable_B = np.isfinite(span_B) & (span_B > 0)
-    low_B, span_B = np.where(usable_B, low_B, 0.0), np.where(usable_B, span_B, 1.0)
-    scaled_BK = np.where(usable_B[:, None], (scores_BK - low_B[:, None]) / span_B[:, None], 1.0)
-    return np.where(real_BK, scaled_BK, 0.0).astype(np.float32)
+    real_BK = rows_BK != NOWHERE
+    real_B = real_BK.sum(axis=1)
+    last_B = np.maximum(np.minimum(np.maximum(_SCALE_OVER, 2 * wanted_B), real_B) - 1, 0)
+    users = np.arange(len(rows_BK))
+    clean_BK = np.where(real_BK, scores_BK, 0.0)
+    low_B1, high_B1 = clean_BK[users, last_B][:, None], clean_BK[:, :1]
+    span_B1 = high_B1 - low_B1
+    flat_B1 = ~(span_B1 > 0)
+    scaled_BK = np.clip((clean_BK - low_B1) / np.where(flat_B1, 1.0, span_B1), 0.0, 1.0)
+    return np.where(real_BK, np.where(flat_B1, 1.0, scaled_BK), 0.0).astype(np.float32)

@@ -35,6 +35,9 @@ _DID: dict[Kind, str] = {
 _TITLE_LENGTH = 80
 """Longer titles are cut: a reason is one line under an item."""
 
+_SPEAKS = 1e-9
+"""Less evidence than this is none, whatever the settings say."""
+
 _FIRST_LOAD_MS = 3_600_000
 """What arrives within an hour of the oldest item is the shop's first load, and no novelty."""
 
@@ -66,6 +69,7 @@ def explain(
     *,
     newness: Newness,
     top_category: str = "",
+    because_evidence: float = 0.1,
     because_similarity: float = 0.5,
 ) -> list[Reason]:
     """Give each item of one user's list its reason.
@@ -84,12 +88,15 @@ def explain(
         From when on an item counts as new.
     top_category
         The category in which the user is most active, "" if unknown.
+    because_evidence
+        The evidence from which the model's word is enough.
     because_similarity
         The cosine from which a past item explains another one by its text.
     """
     newest = {step.item_id: step for step in history}
     said_T = catalog.rows(step.item_id for step in history)
-    pointed_K = _strongest_step(rows_K, said_T, evidence_KT, catalog, because_similarity)
+    least = (because_evidence, because_similarity)
+    pointed_K = _strongest_step(rows_K, said_T, evidence_KT, catalog, least)
     reasons = []
     for row, pointed in zip(rows_K.tolist(), pointed_K.tolist(), strict=True):
         item = catalog.item(row)
@@ -106,11 +113,12 @@ def explain(
 
 
 def _strongest_step(
-    rows_K: Rows, said_T: Rows, evidence_KT: Floats, catalog: Catalog, because_similarity: float
+    rows_K: Rows, said_T: Rows, evidence_KT: Floats, catalog: Catalog, least: tuple[float, float]
 ) -> Rows:
     """The step that best explains each item, -1 where none does."""
     if not len(said_T) or not len(rows_K):
         return np.full(len(rows_K), UNKNOWN, np.int32)
+    because_evidence, because_similarity = least
     known_T = said_T != UNKNOWN
     alike_KT = catalog.vectors[rows_K] @ catalog.vectors[said_T].T
     alike_KT = np.where(known_T, alike_KT, -1.0)
@@ -118,7 +126,8 @@ def _strongest_step(
     by_evidence_K = evidence_KT.argmax(axis=1)
     by_text_K = alike_KT.argmax(axis=1)
     chosen_K = np.where(alike_KT.max(axis=1) >= because_similarity, by_text_K, UNKNOWN)
-    return np.where(evidence_KT.max(axis=1) > 0, by_evidence_K, chosen_K).astype(np.int32)
+    spoken_K = evidence_KT.max(axis=1) >= max(because_evidence, _SPEAKS)
+    return np.where(spoken_K, by_evidence_K, chosen_K).astype(np.int32)
 
 
 def _without_history(item: ItemVector, newness: Newness, top_category: str) -> Reason:

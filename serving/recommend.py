@@ -108,18 +108,21 @@ class Recommender:
         hidden = [
             self._hidden(ask, history, now_ms) for ask, history in zip(asks, histories, strict=True)
         ]
-        picks = max(ask.k for ask in asks)
-        pool = max(self._config.pool, picks) + max(len(rows) for rows in hidden)
+        wanted_B = [ask.k for ask in asks]
+        pool = max(self._config.pool, *wanted_B) + max(len(rows) for rows in hidden)
         ranked = self.ranker.rank_many(
             histories, now_ms, min(pool, len(available)), available, masks
         )
 
         rows_BK, scores_BK = _without(hidden, ranked.rows_BK, ranked.scores_BK)
+        # An answer must not depend on its neighbours: a batch that is repeated is cut otherwise.
+        pool_B1 = np.maximum(np.array(wanted_B), self._config.pool)[:, None]
+        rows_BK = np.where(np.arange(rows_BK.shape[1]) < pool_B1, rows_BK, NOWHERE)
         rows_BP, scores_BP = diversify_many(
             rows_BK,
             scores_BK,
             self.index.catalog.vectors,
-            picks=picks,
+            wanted_B=wanted_B,
             mmr_lambda=self._config.mmr_lambda,
             near_duplicate=self._config.near_duplicate,
         )
@@ -127,7 +130,7 @@ class Recommender:
         newness = Newness.of(self.index, self._clock.now_ms(), self._config.new_item_s)
         answers = []
         for row, (ask, user) in enumerate(zip(asks, features, strict=True)):
-            rows_P = rows_BP[row][rows_BP[row] != NOWHERE][: ask.k]
+            rows_P = rows_BP[row][rows_BP[row] != NOWHERE]
             scores_P = scores_BP[row][: len(rows_P)]
             if len(rows_P) < ask.k:
                 rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))
@@ -193,6 +196,7 @@ class Recommender:
             catalog,
             newness=newness,
             top_category=user.top_category if user else "",
+            because_evidence=self._config.because_evidence,
             because_similarity=self._config.because_similarity,
         )
         items = []

@@ -30,7 +30,7 @@ def test_near_duplicates_come_last_even_where_the_order_is_kept() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     rows, scores = np.array([[0, 1, 2]], np.int32), np.array([[3, 2, 1]], np.float32)
     picked, kept = diversify_many(
-        rows, scores, vectors, picks=3, mmr_lambda=1.0, near_duplicate=0.98
+        rows, scores, vectors, wanted_B=[3], mmr_lambda=1.0, near_duplicate=0.98
     )
     assert picked.tolist() == [[0, 2, 1]]
     assert kept.tolist() == [[3, 1, 2]]
@@ -41,7 +41,7 @@ def test_padding_is_never_picked(mmr_lambda: float) -> None:
     vectors = np.eye(3, dtype=np.float32)
     rows = np.array([[2, -1, -1], [-1, -1, -1], [1, 0, -1]], np.int32)
     picked, _ = diversify_many(
-        rows, np.zeros((3, 3), np.float32), vectors, picks=3, mmr_lambda=mmr_lambda
+        rows, np.zeros((3, 3), np.float32), vectors, wanted_B=[3] * 3, mmr_lambda=mmr_lambda
     )
     assert [sorted(row) for row in picked.tolist()] == [[-1, -1, 2], [-1, -1, -1], [-1, 0, 1]]
     assert all(-1 not in row[:-1] or row[-1] == -1 for row in picked.tolist())
@@ -51,8 +51,8 @@ def by_hand(
     rows: list[int], scores: list[float], vectors: np.ndarray, picks: int, mmr_lambda: float
 ) -> list[int]:
     """MMR as the paper writes it, one user, one item at a time."""
-    low, high = min(scores), max(scores)
-    relevance = [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+    low, high = scores[19], scores[0]
+    relevance = [max(0.0, (score - low) / (high - low)) for score in scores]
     picked: list[int] = []
     while len(picked) < min(picks, len(rows)):
         values = {
@@ -66,17 +66,23 @@ def by_hand(
     return [rows[i] for i in picked]
 
 
-@given(seed=st.integers(0, 10_000), mmr_lambda=st.sampled_from([0.2, 0.5, 0.8, 0.95]))
-def test_the_batch_gives_what_the_paper_gives_for_each_user(seed: int, mmr_lambda: float) -> None:
+@given(
+    seed=st.integers(0, 10_000),
+    mmr_lambda=st.sampled_from([0.2, 0.5, 0.8, 0.95]),
+    picks=st.integers(1, 10),
+)
+def test_the_batch_gives_what_the_paper_gives_for_each_user(
+    seed: int, mmr_lambda: float, picks: int
+) -> None:
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(30, 5)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows = np.stack([random.permutation(30)[:12] for _ in range(4)]).astype(np.int32)
-    scores = -np.sort(-random.normal(size=(4, 12)).astype(np.float32), axis=1)
-    picked, _ = diversify_many(rows, scores, vectors, picks=5, mmr_lambda=mmr_lambda)
+    rows = np.stack([random.permutation(30) for _ in range(4)]).astype(np.int32)
+    scores = -np.sort(-random.normal(size=(4, 30)).astype(np.float32), axis=1)
+    picked, _ = diversify_many(rows, scores, vectors, wanted_B=[picks] * 4, mmr_lambda=mmr_lambda)
     for user_row in range(4):
         assert picked[user_row].tolist() == by_hand(
-            rows[user_row].tolist(), scores[user_row].tolist(), vectors, 5, mmr_lambda
+            rows[user_row].tolist(), scores[user_row].tolist(), vectors, picks, mmr_lambda
         )
 
 
@@ -85,7 +91,28 @@ def test_large_batches_are_cut_without_a_seam(monkeypatch: pytest.MonkeyPatch) -
     vectors = random.normal(size=(50, 8)).astype(np.float32)
     rows = random.integers(0, 50, (33, 9)).astype(np.int32)
     scores = random.normal(size=(33, 9)).astype(np.float32)
-    whole, _ = diversify_many(rows, scores, vectors, picks=4, mmr_lambda=0.5)
+    whole, _ = diversify_many(rows, scores, vectors, wanted_B=[4] * 33, mmr_lambda=0.5)
     monkeypatch.setattr(diversity, "_CHUNK_FLOATS", 8 * 9 * 4)
-    cut, _ = diversify_many(rows, scores, vectors, picks=4, mmr_lambda=0.5)
+    cut, _ = diversify_many(rows, scores, vectors, wanted_B=[4] * 33, mmr_lambda=0.5)
     np.testing.assert_array_equal(whole, cut)
+
+
+def test_each_user_gets_as_many_as_wanted() -> None:
+    vectors = np.eye(4, dtype=np.float32)
+    rows = np.array([[0, 1, 2, 3]] * 3, np.int32)
+    scores = np.array([[4, 3, 2, 1]] * 3, np.float32)
+    for mmr_lambda in (0.5, 1.0):
+        picked, _ = diversify_many(rows, scores, vectors, wanted_B=[1, 3, 9], mmr_lambda=mmr_lambda)
+        assert picked.tolist() == [[0, -1, -1, -1], [0, 1, 2, -1], [0, 1, 2, 3]]
+
+
+def test_one_hopeless_candidate_changes_nothing() -> None:
+    random = np.random.default_rng(1)
+    vectors = random.normal(size=(31, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = np.arange(31, dtype=np.int32)[None]
+    scores = np.linspace(3, 0, 31, dtype=np.float32)[None]
+    plain, _ = diversify_many(rows, scores, vectors, wanted_B=[5], mmr_lambda=0.8)
+    scores[0, -1] = -1e6
+    hopeless, _ = diversify_many(rows, scores, vectors, wanted_B=[5], mmr_lambda=0.8)
+    assert plain.tolist() == hopeless.tolist()

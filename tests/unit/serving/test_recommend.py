@@ -235,3 +235,15 @@ def test_all_of_it_at_once_with_the_default_settings() -> None:
     answers = recommender(config=ServingConfig()).answer_many(asks, users)
     for one, answer in zip(asks, answers, strict=True):
         assert len(ids(answer)) == len(set(ids(answer))) == one.k
+
+
+def test_an_answer_does_not_depend_on_its_neighbours() -> None:
+    config = ServingConfig(pool=5, hide_seen_s=3600.0)
+    asks = [ask("a", k=3), ask("b", k=12), ask("c", k=1, context_item="axe")]
+    users = [user("a", ("chai", "view")), None, user("c", *((tea, "view") for tea in TEAS))]
+    together = recommender(config=config).answer_many(asks, users)
+    alone = [
+        recommender(config=config).answer_many([one], [features])[0]
+        for one, features in zip(asks, users, strict=True)
+    ]
+    assert together == alone
