@@ -1,0 +1,47 @@
+"""Ingest in a process of its own, for the test that kills it between its two effects."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream.agent import add_ingest
+from stream.app import StreamConfig, make_app, run_app
+from stream.clock import SystemClock
+from stream.connect import KafkaConfig
+from stream.ingest import IngestConfig
+from stream.publish import Outgoing, Publisher
+
+
+class Doomed(Publisher):
+    """A publisher whose process dies, as by kill -9, once a call has been acked."""
+
+    calls_left = 0
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Publish, and die if it was the call to die after."""
+        await super().publish(topic, records)
+        self.calls_left -= 1
+        if self.calls_left == 0 and records:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> int:
+    """Run ingest: `bootstrap prefix data_dir die_after_calls` (0: never)."""
+    logging.basicConfig(level=logging.WARNING)
+    bootstrap, prefix, data_dir, die_after = sys.argv[1:5]
+    kafka = KafkaConfig(bootstrap_servers=bootstrap, topic_prefix=prefix)
+    config = StreamConfig(max_run_records=100, commit_interval_s=0.05, instance="one")
+    app = make_app("ingest", kafka, config, Path(data_dir))
+    publisher = Doomed(kafka)
+    publisher.calls_left = int(die_after)
+    add_ingest(app, kafka, IngestConfig(), publisher, SystemClock())
+    return run_app(app, on_stop=publisher.stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
