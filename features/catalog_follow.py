@@ -67,15 +67,25 @@ def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
 class CatalogFollower:
     """Reads in a worker thread, applies on the event loop, so that readers see whole items.
 
+    Parameters
+    ----------
+    reader
+        Where the items come from.
+    catalog
+        What is filled.
+    lock
+        Held while items are applied: for a role that reads the catalogue in other threads.
+
     Attributes
     ----------
     loaded
         Set once the catalogue holds what the topic held at the start.
     """
 
-    def __init__(self, reader: Reads, catalog: Catalog) -> None:
+    def __init__(self, reader: Reads, catalog: Catalog, lock: asyncio.Lock | None = None) -> None:
         self._reader = reader
         self._catalog = catalog
+        self._lock = lock or asyncio.Lock()
         self.loaded = asyncio.Event()
 
     async def follow(self, stopping: asyncio.Event) -> None:
@@ -91,11 +101,14 @@ class CatalogFollower:
                 except Unavailable as error:
                     log.warning("the catalogue waits: %s", error)
                     await _pause(stopping)
+                    read_all = False
                 else:
-                    self.loaded.set()
-                finally:
-                    if records:
+                    read_all = True
+                if records:
+                    async with self._lock:
                         take_records(self._catalog, records)
+                if read_all:
+                    self.loaded.set()
         finally:
             await asyncio.to_thread(self._reader.close)
 

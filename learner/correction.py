@@ -1,6 +1,6 @@
 """The correction: small nets on the features, which start at zero and are weighed online.
 
-Legend: `R` nets, `B` users, `K` candidates, `F` features, `H` hidden units.
+Legend: `R` nets, `A` = R + 1 arms, `B` users, `K` candidates, `F` features, `H` hidden units.
 
 Several nets with different step sizes run in parallel, and so does "no correction": exponential
 weights on their recent prequential loss say how much each counts (Hedge with forgetting; Herbster
@@ -19,16 +19,21 @@ from learner.features import F
 
 HIDDEN = 32
 
+SCALE_RATE = 1e-2
+"""Step size of the prior's scale: it is one number per arm, and has to be right early."""
+
 WEIGH_MEMORY = 1_000.0
 """Examples after which a loss has faded: fewer follow drift faster, and noise as well."""
 
 
 class Correction(nn.Module):
-    """`R` independent nets F → 32 → 1, plus a linear term each, zero at the start.
+    """`R` independent nets F → 32 → 1 with a linear term, on top of the prior times a scale.
+
+    At the start nets are zero and scales one. The last arm is the scaled prior alone: no correction.
 
     >>> net = Correction(rates=(1e-3, 1e-2), seed=0)
-    >>> net(torch.ones(2, 3, F)).abs().max().item()
-    0.0
+    >>> net(torch.ones(2, 3, F), torch.full((2, 3), 7.0)).unique().tolist()
+    [7.0]
     """
 
     def __init__(self, rates: tuple[float, ...], seed: int) -> None:
@@ -40,22 +45,25 @@ class Correction(nn.Module):
         self.bias_RH = nn.Parameter(torch.zeros(R, HIDDEN))
         self.second_RH = nn.Parameter(torch.zeros(R, HIDDEN))
         self.linear_RF = nn.Parameter(torch.zeros(R, F))
+        self.log_scale_A = nn.Parameter(torch.zeros(R + 1))
         rate_R = torch.tensor(rates)
         self.rates: dict[str, float | Tensor] = {
             "first_RFH": rate_R[:, None, None],
             "bias_RH": rate_R[:, None],
             "second_RH": rate_R[:, None],
             "linear_RF": rate_R[:, None],
+            "log_scale_A": SCALE_RATE,
         }
 
-    def forward(self, features_BKF: Tensor) -> Tensor:
-        """Corrections (R, B, K)."""
+    def forward(self, features_BKF: Tensor, prior_BK: Tensor) -> Tensor:
+        """Scores of every arm, (R + 1, B, K)."""
         B, K, _ = features_BKF.shape
         x = features_BKF.reshape(1, B * K, F)
         hidden = torch.relu(torch.matmul(x, self.first_RFH) + self.bias_RH[:, None])
         out = torch.matmul(hidden, self.second_RH[:, :, None])
         out = out + torch.matmul(x, self.linear_RF[:, :, None])
-        return out.reshape(-1, B, K)
+        correction_ABK = nn.functional.pad(out.reshape(-1, B, K), (0, 0, 0, 0, 0, 1))
+        return correction_ABK + self.log_scale_A.exp()[:, None, None] * prior_BK
 
 
 class Weighing:

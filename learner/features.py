@@ -76,7 +76,7 @@ class _Places:
         return total.reshape(-1, self.K + 1)[:, 1:].astype(np.float32)
 
 
-def _entries(
+def pair_shares(
     table: Neighbours, source_BL: NDArray[np.int32], items: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The neighbours of past items and their probabilities: two (B, L, M) arrays."""
@@ -124,11 +124,11 @@ def describe(
 
     # 2. What follows the last items, and what is visited together with the last ones.
     lags = min(NEXT_LAGS, recent_BT.shape[1])
-    ids_BLM, share_BLM = _entries(experts.following, recent_BT[:, :lags], items)
+    ids_BLM, share_BLM = pair_shares(experts.following, recent_BT[:, :lags], items)
     for lag in range(lags):
         x[7 + lag] = _log_pair(places.spread(ids_BLM[:, lag], share_BLM[:, lag])) / 3.0
     window = experts.config.covisit_window
-    ids_BWM, share_BWM = _entries(experts.together, recent_BT[:, :window], items)
+    ids_BWM, share_BWM = pair_shares(experts.together, recent_BT[:, :window], items)
     share_BWM *= (TOGETHER_FADE ** np.arange(ids_BWM.shape[1], dtype=np.float32))[:, None]
     flat = (B, -1)
     together_BK = places.spread(ids_BWM.reshape(flat), share_BWM.reshape(flat))

@@ -1,6 +1,6 @@
 """Test, then train: every example is ranked by what was known before it, and then learnt.
 
-Legend: `B` examples of a micro-batch, `K` candidates, `R` nets.
+Legend: `B` examples of a micro-batch, `K` candidates, `A` arms.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class OnlineLearner:
         # 1. Test: nothing of this micro-batch has been learnt yet.
         lessons: list[Lesson] = []
         losses = np.zeros((len(ranker.weighing.losses), len(target_B)))
+        worth = np.zeros_like(losses)
         graded = np.zeros(len(target_B), np.bool_)
         for part, scored in ranker.score_many(past, target_B=target_B):
             batch.rank["online"][known[part]] = ranks(
@@ -162,6 +163,10 @@ class OnlineLearner:
                 scored.prior_BK, scored.real_BK, scored.target_B
             )
             losses[:, part] = _losses(scored)
+            worth[:, part] = [
+                gains(ranks(arm_BK, scored.real_BK, scored.target_B), k=100)
+                for arm_BK in scored.arms_ABK
+            ]
             line = np.arange(len(scored.target_B))
             graded[part] = scored.real_BK[line, scored.target_B]
             lessons.append(
@@ -174,12 +179,12 @@ class OnlineLearner:
         weight = ranker.weighing.weights
         batch.losses = (weight @ losses)[graded]
         batch.signals = watch(self.detectors, self.response, batch.losses)
-        ranker.weighing.update(losses[:, graded])
+        ranker.weighing.update(1.0 - worth[:, graded])
 
         # 2. Train: count, then step on the new ones, then on some old ones.
         experts.learn(target_B, past, len(self.catalog))
         self._admit(target_B)
-        lesson = _joined(lessons)
+        lesson = _joined(lessons).only(graded)
         factor = self.response.factor
         self.trainer.step(lesson, factor, generator)
         self.replay.add(lesson)
@@ -262,11 +267,8 @@ class _Batch:
 
 
 def _losses(scored: Scored) -> NDArray[np.float64]:
-    """The loss of every net, and of the prior alone, at each target: (R + 1, B)."""
-    corrected = np.concatenate(
-        [scored.prior_BK + scored.correction_RBK, scored.prior_BK[None]]
-    ).astype(np.float64)
-    corrected = np.where(scored.real_BK, corrected, -np.inf)
+    """The loss of every arm at each target: (A, B)."""
+    corrected = np.where(scored.real_BK, scored.arms_ABK.astype(np.float64), -np.inf)
     line = np.arange(len(scored.target_B))
     own = corrected[:, line, scored.target_B]
     top = corrected.max(axis=2, keepdims=True)

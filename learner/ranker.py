@@ -1,9 +1,9 @@
 """One model out of the experts, the transformer and the correction: what the learner teaches and
 serving asks.
 
-Legend: `B` users, `K` candidates, `F` features, `R` nets, `I` catalogue rows, `C` tops, `D` width.
+Legend: `B` users, `K` candidates, `F` features, `A` arms, `I` catalogue rows, `C` tops, `D` width.
 
-    score = prior + sum over nets of weight * correction(features)
+    score = sum over arms of weight * (scale * prior + net(features))
 
 where the prior is log-popularity + log-transition + text similarity, and the transformer's score
 is one of the features. Everything learnt starts at zero, so that an untrained ranker is its prior.
@@ -54,13 +54,17 @@ class Scored:
     real_BK: NDArray[np.bool_]
     features_BKF: NDArray[np.float32]
     prior_BK: NDArray[np.float32]
-    correction_RBK: NDArray[np.float32]
+    arms_ABK: NDArray[np.float32]
     score_BK: NDArray[np.float32]
     target_B: NDArray[np.int64]
 
 
 class Ranker:
-    """Scores candidates for users; changes only when someone teaches it."""
+    """Scores candidates for users; changes only when someone teaches it.
+
+    `trained` says whether anything but counts was learnt yet; `blend` is 0 in a version whose
+    correction lost to its own prior: it is then switched off.
+    """
 
     def __init__(self, catalog: Catalog, config: LearnerConfig) -> None:
         self.catalog = catalog
@@ -75,6 +79,7 @@ class Ranker:
         self.residuals = Residuals(self.behaviour.width if self.behaviour else 1)
         self.tower = ItemTower(catalog, self.device)
         self.trained = False
+        self.blend = 1.0
 
     def autocast(self) -> Any:
         """On CUDA the transformer runs in bfloat16."""
@@ -141,19 +146,22 @@ class Ranker:
             _picked(behaviour_BI, rows_BK),
             items,
         )
-        correction_RBK = np.zeros((len(self.weighing.losses) - 1, *rows_BK.shape), np.float32)
-        score_BK = described.prior_BK
+        prior_BK = described.prior_BK
+        arms_ABK = np.broadcast_to(prior_BK, (len(self.weighing.losses), *prior_BK.shape))
+        score_BK = prior_BK
         if self.trained:
             features = torch.from_numpy(described.features_BKF).to(self.device)
-            correction_RBK = self.correction(features).cpu().numpy()
-            weight_R = self.weighing.weights[:-1].astype(np.float32)
-            score_BK = score_BK + np.einsum("r,rbk->bk", weight_R, correction_RBK)
+            prior = torch.from_numpy(prior_BK).to(self.device)
+            arms_ABK = self.correction(features, prior).cpu().numpy()
+            if self.blend:
+                weight_A = self.weighing.weights.astype(np.float32)
+                score_BK = np.einsum("a,abk->bk", weight_A, arms_ABK)
         return Scored(
             rows_BK,
             real_BK,
             described.features_BKF,
-            described.prior_BK,
-            correction_RBK,
+            prior_BK,
+            arms_ABK,
             score_BK,
             place_B,
         )

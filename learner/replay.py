@@ -32,6 +32,17 @@ class Lesson:
         """The number of examples. The target is always listed first."""
         return len(self.rows_BL)
 
+    def only(self, keep_B: NDArray[np.bool_]) -> Lesson:
+        """Some of the examples."""
+        at = np.flatnonzero(keep_B)
+        return Lesson(
+            self.past.take(at),
+            self.rows_BL[at],
+            self.features_BLF[at],
+            self.prior_BL[at],
+            self.target_B[at],
+        )
+
 
 _FIELDS = ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B")
 

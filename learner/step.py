@@ -21,6 +21,10 @@ POPULAR_SHARE = 0.5
 """Half of the negatives are drawn as often as they are taken, half evenly: the first are hard, the
 second keep what is never taken down."""
 
+NEAR = 5.0
+"""A target with so many listed candidates above it weighs half: a list shows ten, and moving a
+target from place 80 to 60 is worth nothing to anyone."""
+
 SHARE_FLOOR = 1e-6
 """The popularity of an item without events, where its logarithm is taken."""
 
@@ -90,14 +94,18 @@ class Trainer:
         device = self.ranker.device
         real_BL = torch.from_numpy((lesson.rows_BL >= 0)).to(device)
         prior_BL = torch.from_numpy(lesson.prior_BL).to(device)
-        correction_RBL = self.ranker.correction(torch.from_numpy(lesson.features_BLF).to(device))
+        features_BLF = torch.from_numpy(lesson.features_BLF).to(device)
+        arms_ABL = self.ranker.correction(features_BLF, prior_BL)
         first_B = torch.zeros(len(lesson), dtype=torch.long, device=device)
-        loss_RB = listwise_loss(prior_BL + correction_RBL, real_BL, first_B)
-        use_B = real_BL[:, 0]
-        mean_R = (loss_RB * use_B).sum(dim=1) / use_B.sum().clamp(min=1)
-        mean_R.sum().backward()
+        loss_AB = listwise_loss(arms_ABL, real_BL, first_B)
+        with torch.no_grad():
+            arms = arms_ABL.masked_fill(~real_BL, -torch.inf)
+            above_AB = (arms > arms[:, :, :1]).sum(dim=2)
+            weight_AB = real_BL[:, 0] / (above_AB / NEAR + 1.0)
+        mean_A = (loss_AB * weight_AB).sum(dim=1) / real_BL[:, 0].sum().clamp(min=1)
+        mean_A.sum().backward()
         self.net_adam.step(factor)
-        return float(mean_R.detach().mean())
+        return float(mean_A.detach().mean())
 
     def _teach_behaviour(
         self,

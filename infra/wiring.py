@@ -1,0 +1,178 @@
+"""How the parts are joined, in the order in which an event flows. Read this page first.
+
+```
+shop ─► clicks, purchases, reviews ─► ingest ─► events ─► profile ─► examples ─► learner ─► adapters
+                                                             │                      │          │
+                                                    online store (Feast)      item-vectors     │
+                                                             └──────────► serving ◄────────────┘
+shop ─► requests ───────────────────────────────────────────────┘  └─► recommendations ─► shop
+```
+
+Each role is one process. `run_role` builds its parts from the settings, runs until it is told to
+stop, and returns the process's exit code. A role imports only what it needs: the imports stand in
+the functions, so that the learner never loads Feast and ingest never loads a model.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from infra.config import RunConfig
+from infra.roles import role_of
+from infra.settings import DEFAULT, Settings
+from stream.clock import SystemClock
+from stream.connect import KafkaConfig
+
+if TYPE_CHECKING:
+    from features.store_config import StoreConfig
+
+_log = logging.getLogger(__name__)
+
+
+def run_role(name: str, settings: Settings) -> int:
+    """Run a role until SIGTERM or SIGINT; returns the process's exit code."""
+    from infra.exposition import Exposition
+    from infra.logs import configure_logging
+
+    role = role_of(name)
+    run = settings.section(RunConfig)
+    configure_logging(role, run.log_level, as_json=run.log_json)
+    with Exposition(role, settings) as metrics:
+        _log.info("starting; metrics at %s", metrics.url or "no port")
+        code = _ROLES[role](settings)
+    _log.info("stopped, exit code %d", code)
+    return code
+
+
+def run_ingest_profile(settings: Settings) -> int:
+    """Raw records become events; events become state, features, examples and shifts."""
+    from features.agent import add_profile
+    from features.catalog import Catalog
+    from features.interest import InterestConfig
+    from features.store_feast import FeastStore
+    from learner.config import LearnerConfig
+    from stream.agent import add_ingest
+    from stream.app import StreamConfig, make_app, run_app
+    from stream.ingest import IngestConfig
+    from stream.publish import PublishConfig, Publisher
+
+    kafka, clock = settings.section(KafkaConfig), SystemClock()
+    app = make_app("ingest-profile", kafka, settings.section(StreamConfig), data_dir(settings))
+    publisher = Publisher(kafka, settings.section(PublishConfig), role="ingest-profile")
+    store = FeastStore(store_config(settings))
+    # 1. clicks, purchases, reviews ─► events, dead-letters.
+    add_ingest(app, kafka, settings.section(IngestConfig), publisher, clock)
+    # 2. events (and item-vectors) ─► online store, interest-shifts, examples.
+    add_profile(
+        app,
+        kafka=kafka,
+        publisher=publisher,
+        store=store,
+        catalog=Catalog(settings.section(LearnerConfig).encoder.width),
+        clock=clock,
+        interest=settings.section(InterestConfig),
+    )
+    try:
+        return run_app(app, on_ready=_announce, on_stop=publisher.stop)
+    finally:
+        store.close()
+
+
+def run_learner(settings: Settings) -> int:
+    """Items become vectors; examples become model versions."""
+    from features.catalog import Catalog
+    from learner.agent import add_learner
+    from learner.config import LearnerConfig
+    from learner.drift_river import default_detectors
+    from learner.encoder import TextEncoder
+    from learner.online import OnlineLearner
+    from stream.app import StreamConfig, make_app, run_app
+    from stream.broadcast import BroadcastReader
+    from stream.publish import PublishConfig, Publisher
+    from stream.topics import Topics
+
+    kafka, config = settings.section(KafkaConfig), settings.section(LearnerConfig)
+    _limit_threads(config.threads)
+    app = make_app("learner", kafka, settings.section(StreamConfig), data_dir(settings))
+    publisher = Publisher(kafka, settings.section(PublishConfig), role="learner")
+    catalog = Catalog(config.encoder.width)
+    # 3. items ─► item-vectors; examples ─► adapters.
+    add_learner(
+        app,
+        kafka=kafka,
+        publisher=publisher,
+        catalog=catalog,
+        reader=BroadcastReader(kafka, Topics(kafka.topic_prefix).item_vectors),
+        encoder=lambda: TextEncoder(config.encoder),
+        learner=OnlineLearner(catalog, config, default_detectors()),
+        folder=data_dir(settings) / "models",
+        clock=SystemClock(),
+    )
+    return run_app(app, on_ready=_announce, on_stop=publisher.stop)
+
+
+def run_serving(settings: Settings) -> int:
+    """Requests, features and the newest model version become recommendations."""
+    from features.catalog import Catalog
+    from features.store_feast import FeastStore
+    from infra.scorer_models import ScorerModels
+    from learner.config import LearnerConfig
+    from serving.agent import ServingLoop, stop_on_signals
+    from serving.config import ServingConfig
+
+    stop = threading.Event()
+    stop_on_signals(stop)
+    learner = settings.section(LearnerConfig)
+    _limit_threads(learner.threads)
+    store = FeastStore(store_config(settings))
+    loop = ServingLoop(
+        settings.section(KafkaConfig),
+        settings.section(ServingConfig),
+        store=store,
+        catalog=Catalog(learner.encoder.width),
+        models=ScorerModels(learner),
+    )
+    try:
+        loop.run(stop)
+    finally:
+        store.close()
+    return 0
+
+
+_ROLES: dict[str, Callable[[Settings], int]] = {
+    "ingest-profile": run_ingest_profile,
+    "learner": run_learner,
+    "serving": run_serving,
+}
+
+
+def data_dir(settings: Settings) -> Path:
+    """The folder of states, models and logs."""
+    return Path(settings.section(RunConfig).data_dir).absolute()
+
+
+def store_config(settings: Settings) -> StoreConfig:
+    """The online store's settings; its folder is in the data folder unless somebody chose one."""
+    from features.store_config import StoreConfig
+
+    config = settings.section(StoreConfig)
+    if settings.origin("store.directory") == DEFAULT:
+        config = msgspec.structs.replace(config, directory=str(data_dir(settings) / "features"))
+    return config
+
+
+def _limit_threads(threads: int) -> None:
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _announce() -> None:
+    _log.info("at work: partitions assigned, state recovered")

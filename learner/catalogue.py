@@ -1,0 +1,126 @@
+"""From a shop's items to their text vectors, encoding only what has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import Catalog
+from stream.events import Item, ItemVector
+
+DESCRIPTION_CHARS = 1_000
+"""What of a description is encoded: an encoder reads some 64 tokens, and a title comes first."""
+
+PENDING = ""
+"""The text hash of an item that is announced before its text is encoded."""
+
+
+class Encodes(Protocol):
+    """A text encoder."""
+
+    @property
+    def name(self) -> str:
+        """Its name; vectors of different encoders don't mix."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """Texts to vectors of length 1, or zero for an empty text."""
+
+
+def item_text(item: Item) -> str:
+    """What is encoded of an item: title, brand, category path, description.
+
+    >>> item_text(Item(item_id="1", title="Tea pot", brand="Brown Betty", category=("Home", "Tea")))
+    'Tea pot. Brown Betty. Home > Tea'
+    """
+    path = item.category if isinstance(item.category, str) else " > ".join(item.category)
+    parts = (item.title, item.brand, path, item.description[:DESCRIPTION_CHARS])
+    return ". ".join(part.strip() for part in parts if part.strip())
+
+
+def text_hash(text: str, encoder: str) -> str:
+    """Changes when the text or the encoder does."""
+    digest = hashlib.blake2b(f"{encoder}\0{text}".encode(), digest_size=12)
+    return digest.hexdigest()
+
+
+def describe_item(item: Item, encoder: str, known: ItemVector | None, now_ms: int) -> ItemVector:
+    """An item as it stands before its text is encoded: with its old vector if that still holds."""
+    text = item_text(item)
+    digest = text_hash(text, encoder)
+    vector, state = b"", PENDING
+    if known is not None and known.encoder == encoder and known.text_hash == digest:
+        vector, state = known.vector, digest
+    elif not text:
+        state = digest
+    category = (item.category,) if isinstance(item.category, str) else item.category
+    return ItemVector(
+        item_id=item.item_id,
+        vector=vector,
+        encoder=encoder,
+        text_hash=state,
+        first_seen_ms=known.first_seen_ms if known is not None else now_ms,
+        title=item.title,
+        category=tuple(part for part in category if part),
+        brand=item.brand,
+        price=item.price,
+        available=item.available,
+    )
+
+
+def encode_items(
+    items: Sequence[Item],
+    encoder: Encodes,
+    known: Callable[[str], ItemVector | None],
+    now_ms: int,
+    at_once: int = 64,
+) -> Iterator[list[ItemVector]]:
+    """Turn items into vectors, a list at a time, so that a large catalogue arrives step by step.
+
+    Of several states of one item the newest counts. When more have to be encoded than fit in one
+    go, all items are announced first without their vectors: an item can be recommended by its
+    popularity while its text still waits.
+    """
+    newest = {item.item_id: item for item in items}
+    described = {i: describe_item(item, encoder.name, known(i), now_ms) for i, item in newest.items()}
+    waiting = [i for i, vector in described.items() if vector.text_hash == PENDING]
+    ready = [v for v in described.values() if v.text_hash != PENDING]
+    if len(waiting) > at_once:
+        yield list(described.values())
+    elif ready:
+        yield ready
+    for start in range(0, len(waiting), at_once):
+        part = waiting[start : start + at_once]
+        texts = [item_text(newest[i]) for i in part]
+        vectors = encoder.encode(texts)
+        yield [
+            encoded(described[i], vector, text_hash(text, encoder.name))
+            for i, vector, text in zip(part, vectors, texts, strict=True)
+        ]
+
+
+def encoded(item: ItemVector, vector: NDArray[np.float16], digest: str) -> ItemVector:
+    """An item with its vector."""
+    return ItemVector(
+        item_id=item.item_id,
+        vector=vector.astype("<f2").tobytes(),
+        encoder=item.encoder,
+        text_hash=digest,
+        first_seen_ms=item.first_seen_ms,
+        title=item.title,
+        category=item.category,
+        brand=item.brand,
+        price=item.price,
+        available=item.available,
+    )
+
+
+def catalogue_of(items: Sequence[Item], encoder: Encodes, width: int, now_ms: int = 0) -> Catalog:
+    """A whole catalogue at once, for offline runs."""
+    catalog = Catalog(width)
+    for part in encode_items(items, encoder, lambda _: None, now_ms):
+        catalog.upsert(part)
+    return catalog

@@ -1,0 +1,123 @@
+"""The agent of the catalogue: `items` in, `item-vectors` out.
+
+When an offset counts as done: after every item of its run is on `item-vectors`.
+
+1. Items are validated; what is refused goes to `dead-letters`, a tombstone passes as a tombstone.
+2. Texts that are new or changed are encoded, some at a time, and each part is published at once.
+3. The run is acknowledged.
+
+A crash before 3 repeats the run; what was encoded before the crash is not encoded again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from features.catalog import Catalog
+from learner.catalogue import Encodes, encode_items
+from stream.batching import Run
+from stream.clock import Clock
+from stream.connect import KafkaConfig
+from stream.deadletter import dead_letter
+from stream.errors import BadRecord
+from stream.events import Item, ItemVector, msgpack_encode
+from stream.metrics import DEAD_LETTERS, ENCODED_ITEMS, RUN_RECORDS, RUN_SECONDS
+from stream.parse import parse_item, parse_item_key
+from stream.publish import Outgoing
+from stream.topics import Topics
+
+ROLE = "catalogue"
+
+
+class Publishes(Protocol):
+    """What the learner needs of `stream.publish.Publisher`."""
+
+    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+        """Send records and return when all are acked."""
+
+
+class CatalogueAgent:
+    """The agent's function, free of Faust: `done = await agent(run)`.
+
+    Parameters
+    ----------
+    encoder
+        Makes the text encoder, once, in a worker thread: loading it takes seconds.
+    stopping
+        Set when the process is to stop: a run that still encodes is then left unfinished.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaConfig,
+        publisher: Publishes,
+        catalog: Catalog,
+        encoder: Callable[[], Encodes],
+        clock: Clock,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._topics = Topics(kafka.topic_prefix)
+        self._publisher = publisher
+        self._catalog = catalog
+        self._make_encoder = encoder
+        self._encoder: Encodes | None = None
+        self._clock = clock
+        self._stopping = stopping
+
+    async def __call__(self, run: Run) -> bool:
+        """Take a run through all its steps but the acknowledgement; false if it was cut short."""
+        started_s = self._clock.monotonic_s()
+        # 1. Of several states of an item in the run, the last one counts.
+        items, deleted, letters = self._sort(run)
+        await self._publisher.publish(self._topics.dead_letters, letters)
+        await self._publisher.publish(
+            self._topics.item_vectors, [Outgoing(item_id.encode(), None) for item_id in deleted]
+        )
+        # 2.
+        if items and not await self._encode(items):
+            return False
+        RUN_RECORDS.labels(stage=ROLE).observe(len(run.records))
+        RUN_SECONDS.labels(stage=ROLE).observe(self._clock.monotonic_s() - started_s)
+        return True
+
+    def _sort(self, run: Run) -> tuple[list[Item], list[str], list[Outgoing]]:
+        newest: dict[str, Item | None] = {}
+        letters: list[Outgoing] = []
+        now_ms = self._clock.now_ms()
+        for record in run.records:
+            try:
+                if record.value is None:
+                    newest[parse_item_key(record)] = None
+                else:
+                    item = parse_item(record)
+                    newest[item.item_id] = item
+            except BadRecord as error:
+                DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
+                letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
+        items = [item for item in newest.values() if item is not None]
+        return items, [item_id for item_id, item in newest.items() if item is None], letters
+
+    async def _encode(self, items: Sequence[Item]) -> bool:
+        if self._encoder is None:
+            self._encoder = await asyncio.to_thread(self._make_encoder)
+        parts = encode_items(items, self._encoder, self._known, self._clock.now_ms())
+        while (part := await asyncio.to_thread(_next, parts)) is not None:
+            await self._publisher.publish(
+                self._topics.item_vectors,
+                [Outgoing(vector.item_id.encode(), msgpack_encode(vector)) for vector in part],
+            )
+            ENCODED_ITEMS.inc(sum(bool(vector.vector) for vector in part))
+            if self._stopping.is_set():
+                return False
+        return True
+
+    def _known(self, item_id: str) -> ItemVector | None:
+        row = self._catalog.row(item_id)
+        return self._catalog.item(row) if row >= 0 else None
+
+
+def _next(parts: Iterator[list[ItemVector]]) -> list[ItemVector] | None:
+    return next(parts, None)

@@ -1,0 +1,201 @@
+"""Checkpoints and published versions on disk: whole, checked by hash, or not there at all.
+
+A snapshot is a folder with two files: `model.safetensors`, all arrays, and `manifest.json`, the
+hash of the first and everything that is not an array. Writing, in this order:
+
+1. both files into a folder with a temporary name, each flushed to the disk (a crash here leaves a
+   temporary folder, which the next write removes);
+2. the folder gets its name in one rename, and the parent folder is flushed (a crash here leaves
+   either the old state or the new one);
+3. the oldest snapshots beyond `keep` are removed.
+
+Arrays are keyed by name, items by id: row numbers mean nothing outside a process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from stream.errors import BadRecord
+from stream.events import AdapterVersion
+
+FORMAT = 1
+_ARRAYS = "model.safetensors"
+_MANIFEST = "manifest.json"
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Saved(NamedTuple):
+    """What a snapshot holds: arrays, and everything else."""
+
+    arrays: Arrays
+    meta: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The second file of a snapshot."""
+
+    format: int
+    sha256: str
+    meta: dict[str, Any]
+
+
+class Snapshots:
+    """Numbered snapshots in one folder, of which the newest few are kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     snapshots = Snapshots(Path(folder), keep=2)
+    ...     for number in (1, 2, 3):
+    ...         _ = snapshots.write(number, Saved({"x": np.array([number])}, {"n": number}))
+    ...     newest = snapshots.newest()
+    ...     snapshots.numbers(), newest.arrays["x"].tolist()
+    ([2, 3], [3])
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def numbers(self) -> list[int]:
+        """The numbers of the snapshots that are there, rising."""
+        names = (path.name for path in self.folder.glob("[0-9]*") if path.is_dir())
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def path(self, number: int) -> Path:
+        """The folder of a snapshot."""
+        return self.folder / f"{number:012d}"
+
+    def write(self, number: int, saved: Saved) -> str:
+        """Write a snapshot; returns the hash of its arrays."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(".writing-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+        # 1. Under a temporary name.
+        data = save_arrays({k: np.ascontiguousarray(v) for k, v in saved.arrays.items()})
+        digest = hashlib.sha256(data).hexdigest()
+        manifest = Manifest(format=FORMAT, sha256=digest, meta=saved.meta)
+        aside = self.folder / f".writing-{number}-{os.getpid()}"
+        aside.mkdir()
+        _write_flushed(aside / _ARRAYS, data)
+        _write_flushed(aside / _MANIFEST, msgspec.json.encode(manifest))
+        _flush_folder(aside)
+
+        # 2. Under its own.
+        final = self.path(number)
+        if final.exists():
+            shutil.rmtree(final)
+        aside.rename(final)
+        _flush_folder(self.folder)
+
+        # 3. Only the newest stay.
+        for old in self.numbers()[: -self.keep]:
+            shutil.rmtree(self.path(old), ignore_errors=True)
+        return digest
+
+    def newest(self) -> Saved | None:
+        """The newest snapshot that is whole; a damaged one is named in the log and passed over."""
+        for number in reversed(self.numbers()):
+            try:
+                return read_snapshot(self.path(number))
+            except BadRecord as error:
+                log.warning("snapshot %s is passed over: %s", self.path(number), error)
+        return None
+
+
+def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
+    """Read a snapshot and check it against its own hash, and against another one if given.
+
+    Raises
+    ------
+    BadRecord
+        If a file is missing, damaged, of another format, or not the one that was announced.
+    """
+    try:
+        manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
+        data = (folder / _ARRAYS).read_bytes()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise BadRecord("snapshot", str(error), f"readable files in {folder}", "failed") from error
+    if manifest.format != FORMAT:
+        raise BadRecord("format", manifest.format, f"{FORMAT}, this version's", "failed")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != manifest.sha256:
+        wanted = f"{manifest.sha256}, as its manifest says"
+        raise BadRecord("sha256", digest, wanted, "failed")
+    if sha256 is not None and digest != sha256:
+        raise BadRecord("sha256", digest, f"{sha256}, as announced", "failed")
+    try:
+        return Saved(load_arrays(data), manifest.meta)
+    except Exception as error:  # safetensors raises its own, which has no common base
+        raise BadRecord("arrays", str(error), "a safetensors file", "failed") from error
+
+
+def publish_version(
+    snapshots: Snapshots,
+    version: int,
+    saved: Saved,
+    *,
+    model: str,
+    parent: int | None,
+    created_ms: int,
+    figures: Mapping[str, float | None],
+) -> AdapterVersion:
+    """Write a version for serving, and say what to announce of it."""
+    digest = snapshots.write(version, saved)
+    return AdapterVersion(
+        model=model,
+        version=version,
+        path=str(snapshots.path(version).resolve()),
+        sha256=digest,
+        parent=parent,
+        offsets=saved.meta["offsets"],
+        learnt=saved.meta["learnt"],
+        created_ms=created_ms,
+        loss=figures.get("loss"),
+        ndcg10=figures.get("ndcg10"),
+        ndcg10_popularity=figures.get("ndcg10_popularity"),
+    )
+
+
+def load_version(version: AdapterVersion) -> Saved:
+    """Read a published version.
+
+    Raises
+    ------
+    BadRecord
+        If its files are not what was announced: keep the live version then.
+    """
+    return read_snapshot(Path(version.path), version.sha256)
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,143 @@
+"""A ranker and a learner as named arrays, and back: item by id, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from features.catalog import Catalog
+from learner.config import LearnerConfig
+from learner.online import OnlineLearner
+from learner.ranker import Ranker
+from learner.snapshot import Arrays, Saved
+
+_IDS = "items"
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> Arrays:
+    return {f"{prefix}/{name}": np.asarray(array) for name, array in arrays.items()}
+
+
+def _part(prefix: str, arrays: Arrays) -> Arrays:
+    start = f"{prefix}/"
+    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+
+
+def _tensors(prefix: str, arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array.copy()) for name, array in _part(prefix, arrays).items()}
+
+
+def _named(parameters: Iterable[tuple[str, torch.Tensor]]) -> dict[str, NDArray[np.generic]]:
+    return {name: value.detach().cpu().numpy() for name, value in parameters}
+
+
+def save_ranker(ranker: Ranker) -> Arrays:
+    """Everything that scoring needs. The arrays are copied: the ranker may go on learning."""
+    catalog = ranker.catalog
+    ids = msgspec.msgpack.encode([catalog.item(row).item_id for row in range(len(catalog))])
+    ranker.experts.reserve(len(catalog))
+    arrays = {_IDS: np.frombuffer(ids, np.uint8)}
+    arrays |= _under("experts", _trimmed(ranker, len(catalog)))
+    arrays |= _under("correction", _named(ranker.correction.named_parameters()))
+    arrays |= _under("residuals", ranker.residuals.state())
+    arrays["weighing"] = ranker.weighing.losses
+    arrays["switches"] = np.array([ranker.trained, ranker.blend], np.float64)
+    if ranker.behaviour is not None:
+        arrays |= _under("behaviour", _named(ranker.behaviour.named_parameters()))
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def _trimmed(ranker: Ranker, items: int) -> Arrays:
+    arrays = ranker.experts.state()
+    return {k: v[..., :items] if k.endswith("I") else v for k, v in arrays.items()}
+
+
+def load_ranker(ranker: Ranker, arrays: Arrays) -> NDArray[np.int64]:
+    """Fill a fresh ranker; returns the row here of each saved item, negative if it is unknown."""
+    ids = msgspec.msgpack.decode(arrays[_IDS].tobytes(), type=list[str])
+    row_of_I = ranker.catalog.rows(ids).astype(np.int64)
+    items = len(ranker.catalog)
+    ranker.experts.restore(_part("experts", arrays), row_of_I, items)
+    ranker.residuals.restore(_part("residuals", arrays), row_of_I, items)
+    _fill(ranker.correction, _tensors("correction", arrays))
+    if ranker.behaviour is not None:
+        _fill(ranker.behaviour, _tensors("behaviour", arrays))
+    ranker.weighing.losses = arrays["weighing"].copy()
+    trained, blend = arrays["switches"]
+    ranker.trained, ranker.blend = bool(trained), float(blend)
+    ranker.tower.stale()
+    return row_of_I
+
+
+@torch.no_grad()
+def _fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, parameter in module.named_parameters():
+        parameter.copy_(tensors[name])
+
+
+def meta_of(learner: OnlineLearner) -> dict[str, Any]:
+    """What a snapshot says beside its arrays."""
+    return {
+        "config": msgspec.to_builtins(learner.config),
+        "width": learner.catalog.width,
+        "offsets": {str(partition): offset for partition, offset in learner.offsets.items()},
+        "learnt": learner.learnt,
+        "batches": learner.batches,
+        "last_loss": learner.last_loss,
+        "drift_excess": learner.response.excess,
+        "recent": {name: [m.total, m.weight] for name, m in learner.recent.items()},
+    }
+
+
+def save_learner(learner: OnlineLearner) -> Saved:
+    """Everything that learning needs, as a checkpoint holds it."""
+    arrays = save_ranker(learner.ranker)
+    arrays |= _under("replay", learner.replay.state())
+    trainer = learner.trainer
+    arrays |= _under("net_adam", _named(trainer.net_adam.state().items()))
+    if trainer.behaviour_adam is not None:
+        arrays |= _under("behaviour_adam", _named(trainer.behaviour_adam.state().items()))
+    return Saved({name: np.array(array) for name, array in arrays.items()}, meta_of(learner))
+
+
+def load_learner(learner: OnlineLearner, saved: Saved) -> None:
+    """Bring a fresh learner to where a checkpoint was written.
+
+    Raises
+    ------
+    ValueError
+        If the checkpoint was written with another shape of model.
+    """
+    arrays, meta = saved
+    if meta["config"]["model"] != msgspec.to_builtins(learner.config.model):
+        msg = (
+            "the checkpoint was written with other settings of `learner.model`; restore them, or "
+            "start with an empty data folder"
+        )
+        raise ValueError(msg)
+    row_of_I = load_ranker(learner.ranker, arrays)
+    learner.replay.restore(_part("replay", arrays), row_of_I)
+    trainer = learner.trainer
+    trainer.net_adam.restore(_tensors("net_adam", arrays))
+    if trainer.behaviour_adam is not None:
+        trainer.behaviour_adam.restore(_tensors("behaviour_adam", arrays))
+    learner.offsets = {int(partition): offset for partition, offset in meta["offsets"].items()}
+    learner.learnt = meta["learnt"]
+    learner.batches = meta["batches"]
+    learner.last_loss = meta["last_loss"]
+    learner.response.excess = meta["drift_excess"]
+    for name, (total, weight) in meta["recent"].items():
+        learner.recent[name].total, learner.recent[name].weight = total, weight
+
+
+def ranker_of(saved: Saved, catalog: Catalog, device: str = "auto") -> Ranker:
+    """A ranker as a published version describes it, bound to the local catalogue."""
+    config = msgspec.convert(saved.meta["config"], LearnerConfig)
+    ranker = Ranker(catalog, msgspec.structs.replace(config, device=device))
+    load_ranker(ranker, saved.arrays)
+    return ranker
