@@ -16,10 +16,12 @@ import pytest
 
 T = TypeVar("T")
 
+TIDEMILL = (sys.executable, "-m", "infra.cli")
+
 
 def start_demo(data_dir: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start `tidemill demo` in a data folder of its own, on free ports."""
-    command = [sys.executable, "-m", "infra.cli", "demo", "--data-dir", str(data_dir), *arguments]
+    command = [*TIDEMILL, "demo", "--data-dir", str(data_dir), *arguments]
     with (data_dir / "stderr").open("w") as err:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
 
