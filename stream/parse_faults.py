@@ -67,7 +67,8 @@ def explain(value: bytes, error: Exception) -> BadRecord:
     found = _read(value, path)
     if missing := _MISSING.search(text):
         field = f"{path}.{missing.group(1)}" if path else missing.group(1)
-        return BadRecord(field, list(found)[:20] if found else found, "given", "missing_field")
+        given = list(found)[:20] if isinstance(found, dict) else found
+        return BadRecord(field, given, "given", "missing_field")
     if not path:
         return BadRecord("value", found, "a JSON object", "not_an_object")
     name = re.split(r"[.\[]", path)[-1 if "." in path else 0]

@@ -70,7 +70,7 @@ def break_record(rng: Random, fault: str, user_id: str, item_id: str, ts_ms: int
 
 
 def _wrong_field(fault: str, ts_ms: int) -> dict[str, object]:
-    return {
+    wrong: dict[str, dict[str, object]] = {
         "user is a number": {"user_id": 17},
         "rating is text": {"rating": "five"},
         "nine stars": {"rating": 9},
@@ -82,4 +82,5 @@ def _wrong_field(fault: str, ts_ms: int) -> dict[str, object]:
         "blank user": {"user_id": " "},
         "control character": {"item_id": "tea\x00pot"},
         "endless text": {"text": "good " * 25_000},
-    }[fault]
+    }
+    return wrong[fault]

@@ -18,15 +18,16 @@ from stream.publish import Outgoing, Publisher
 
 
 class Doomed(Publisher):
-    """A publisher whose process dies, as by kill -9, once a call has been acked."""
+    """A publisher whose process dies, as by kill -9, once so many calls have been acked."""
 
-    calls_left = 0
+    die_after = 0
+    calls = 0
 
     async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
-        """Publish, and die if it was the call to die after."""
+        """Publish, and die if it was the call to die after; calls without records don't count."""
         await super().publish(topic, records)
-        self.calls_left -= 1
-        if self.calls_left == 0 and records:
+        self.calls += bool(records)
+        if self.calls == self.die_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -38,7 +39,7 @@ def main() -> int:
     config = StreamConfig(max_run_records=100, commit_interval_s=0.05, instance="one")
     app = make_app("ingest", kafka, config, Path(data_dir))
     publisher = Doomed(kafka)
-    publisher.calls_left = int(die_after)
+    publisher.die_after = int(die_after)
     add_ingest(app, kafka, IngestConfig(), publisher, SystemClock())
     return run_app(app, on_stop=publisher.stop)
 
