@@ -19,7 +19,7 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     max_batch: Annotated[
         int, Meta(ge=1, le=4096, description="requests answered in one micro-batch at most")
-    ] = 256
+    ] = 128
     poll_ms: Annotated[
         int, Meta(ge=1, le=10_000, description="longest wait for requests; they end it at once")
     ] = 100

@@ -18,7 +18,7 @@ from stream.publish import Outgoing
 _log = logging.getLogger(__name__)
 
 _BATCH_BYTES = 256 * 1024
-"""Answers of one partition sent at once: a micro-batch of 256 answers is about 400 kB."""
+"""Answers of one partition sent at once: a micro-batch of 128 answers is about 200 kB."""
 
 
 class Outbox:

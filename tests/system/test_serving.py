@@ -29,7 +29,7 @@ from stream.events import (
     json_encode,
     msgpack_encode,
 )
-from stream.metrics import ADAPTER_SWAPS, RETRIES
+from stream.metrics import ADAPTER_SWAPS, ADAPTER_VERSION, RETRIES, ROLE_READY
 from stream.topics import Topics
 from tests.conftest import Spawn
 from tests.system.serving_process import serving
@@ -187,6 +187,7 @@ def test_models_change_while_requests_flow_and_each_is_answered_once(
         shop.ask(50)
         shop.read_until(shop.all_answered)
         assert shop.versions() == {None}
+        assert ROLE_READY._value.get() == 1
 
         for version in (1, 2, 3):
             shop.announce(publish(tmp_path, version))
@@ -210,6 +211,8 @@ def test_models_change_while_requests_flow_and_each_is_answered_once(
         shop.ask(20)
         shop.read_until(shop.all_answered)
 
+    assert ROLE_READY._value.get() == 0
+    assert ADAPTER_VERSION._value.get() == 3
     assert 4 not in shop.versions()
     assert {len(given) for given in shop.answers.values()} == {1}
     last = shop.answers[shop.asked[-1]][0]
