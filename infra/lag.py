@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
-from kafka.errors import CoordinatorNotAvailableError, GroupIdNotFoundError
+from kafka.errors import GroupIdNotFoundError, RetriableError
 
 from infra.topic_admin import connect, offsets, partition_counts
 from stream.connect import KafkaConfig
 from stream.topics import RAW_EVENT_TOPICS
+
+COORDINATOR_WAIT_S = 10.0
+"""A broker makes its topic of offsets when it is first asked: under a second here."""
 
 READS: Mapping[str, tuple[str, ...]] = {
     "ingest-profile": (*RAW_EVENT_TOPICS, "events"),
@@ -62,8 +66,16 @@ def unread(kafka: KafkaConfig) -> dict[str, int]:
 def _committed(
     admin: KafkaAdminClient, group: str, places: list[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    try:
-        found = admin.list_group_offsets({group: places})[group]
-    except (GroupIdNotFoundError, CoordinatorNotAvailableError):
-        return {}  # nobody has committed anything yet; a broker that is this young says the second
+    deadline_s = time.monotonic() + COORDINATOR_WAIT_S
+    while True:
+        try:
+            found = admin.list_group_offsets({group: places})[group]
+            break
+        except GroupIdNotFoundError:
+            return {}  # nobody has committed anything yet
+        except RetriableError:
+            # A broker that has just started makes up its mind first who answers for the group.
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.1)
     return {place: commit.offset for place, commit in found.items() if commit.offset > 0}

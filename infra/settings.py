@@ -76,7 +76,7 @@ class Settings:
     >>> Settings.load(environ={}, assignments=["kafka.partition=2"])
     Traceback (most recent call last):
     ...
-    stream.errors.SettingsError: --set kafka.partition=2: there is no setting \
+    stream.errors.SettingsError: --set kafka.partition: there is no setting \
 `kafka.partition`; did you mean `kafka.partitions`?
     """
 
@@ -258,5 +258,5 @@ def _from_command_line(assignments: Sequence[str]) -> list[tuple[str, Any, str]]
         if not equals:
             msg = f"--set {assignment}: wanted section.key=value, as in --set kafka.partitions=8"
             raise SettingsError(msg)
-        found.append((path.strip(), value, f"--set {assignment}"))
+        found.append((path.strip(), value, f"--set {path.strip()}"))
     return found

@@ -62,8 +62,7 @@ def convert(field: Field, value: object, origin: str) -> Any:
         except msgspec.ValidationError:
             continue
     got = HIDDEN if _SECRET_NAME.search(field.path) else shown(field.path, shorten(value))
-    source = origin.partition("=")[0]  # the origin may repeat a secret
-    msg = f"{source}: `{field.path}` must be {allowed(field)}, got {got} ({field.description})"
+    msg = f"{origin}: `{field.path}` must be {allowed(field)}, got {got} ({field.description})"
     raise SettingsError(msg)
 
 

@@ -329,7 +329,7 @@ class Supervisor:
             try:
                 self.lag = lag(self.kafka)
             except Unavailable as error:
-                _log.warning("the lag is not known now: %s", error)
+                _log.info("the lag is not known now: %s", error)
                 continue
             for (group, topic), records in self.lag.items():
                 CONSUMER_LAG.labels(role=group, topic=topic).set(records)
