@@ -60,7 +60,11 @@ def published(kafka: KafkaConfig) -> tuple[list[Event], Counter[bytes]]:
 def test_no_record_is_lost_and_each_has_one_fate(kafka_config: KafkaConfig, tmp_path: Path) -> None:
     labels = send_a_shop(kafka_config)
     for die_after in KILLS:
-        assert start(kafka_config, tmp_path, die_after).wait(WAIT_S) == -9
+        doomed = start(kafka_config, tmp_path, die_after)
+        try:
+            assert doomed.wait(WAIT_S) == -9
+        finally:
+            doomed.kill()
     worker = start(kafka_config, tmp_path, 0)
     try:
         deadline_s = time.monotonic() + WAIT_S
