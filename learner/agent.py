@@ -71,6 +71,9 @@ FIRST_VERSION = 64
 AGES_PER_BATCH = 32
 """Examples of a micro-batch whose age is measured, evenly spread."""
 
+_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/")
+"""The arrays of a checkpoint that scoring doesn't need."""
+
 log = logging.getLogger(__name__)
 
 
@@ -113,6 +116,7 @@ class LearnerAgent:
         self._published_learnt = 0
         self._waiting_since_s = 0.0
         self._published_s = clock.monotonic_s()
+        self._publishing = asyncio.Lock()
         self.lock = asyncio.Lock()
 
     def restore(self) -> None:
@@ -174,11 +178,15 @@ class LearnerAgent:
         since_s = self._clock.monotonic_s() - self._published_s
         due = since_s >= self._config.publish_every_s or fresh >= self._config.publish_every
         first = self._published_learnt == 0 and fresh >= FIRST_VERSION
-        if (due and self._held) or first:
+        if ((due and self._held) or first) and not self._publishing.locked():
             await self.publish()
 
     async def publish(self) -> None:
         """Steps 3 to 5: everything learnt so far becomes durable, announced, acknowledged."""
+        async with self._publishing:  # one version after the other
+            await self._publish()
+
+    async def _publish(self) -> None:
         async with self.lock:
             # Taken together, so that what is acknowledged is exactly what has been learnt.
             examples, self._waiting = self._waiting, []
@@ -258,11 +266,11 @@ def _gated(saved: Saved, recent: Mapping[str, float]) -> tuple[Saved, str]:
     Both figures are prequential means over the same newest examples. The counts go on in either
     case, and so does learning: the correction comes back once it is worth it.
     """
+    arrays = {name: a for name, a in saved.arrays.items() if not name.startswith(_FOR_LEARNING)}
     if recent["online"] >= recent["prior"]:
-        return saved, "published"
+        return Saved(arrays, saved.meta), "published"
     trained, _ = saved.arrays["switches"]
-    arrays = {**saved.arrays, "switches": np.array([trained, 0.0])}
-    return Saved(arrays, saved.meta), "prior"
+    return Saved({**arrays, "switches": np.array([trained, 0.0])}, saved.meta), "prior"
 
 
 def add_learner(
