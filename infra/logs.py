@@ -33,6 +33,9 @@ NOISY = (
 )
 """Libraries that tell their life at INFO; their warnings still come through."""
 
+SERVICE_MARK = "[^"
+"""How Faust's services begin their lines ("[^--Fetcher]: Starting..."), in whose name they do."""
+
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     0x0A: "\\n",
     0x0D: "\\r",
@@ -97,12 +100,18 @@ def configure_logging(role: str, level: str = "INFO", *, as_json: bool = False) 
     """Send all logs of this process to standard error, in our format only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(role) if as_json else LineFormatter(role))
+    handler.addFilter(_is_ours)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    chatter = record.levelno < logging.WARNING and str(record.msg).startswith(SERVICE_MARK)
+    return not chatter
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -62,6 +62,7 @@ def test_libraries_whisper_and_rooms_speak(monkeypatch: pytest.MonkeyPatch) -> N
     configure_logging("serving", "INFO")
     logging.getLogger("kafka.conn").info("connecting")
     logging.getLogger("kafka.conn").warning("gone")
+    logging.getLogger("stream.transport").info("[^--Fetcher]: Starting...")
     logging.getLogger("serving.agent").info("at work")
     assert [line.partition(" serving ")[2] for line in said.getvalue().splitlines()] == [
         "conn: gone",
