@@ -1,0 +1,265 @@
+"""The agent of the learner: `examples` in, model versions on `adapters` out.
+
+When an offset of `examples` counts as done: when a checkpoint that includes it is on the disk and
+the version made of it is announced.
+
+1. Runs wait until they make a micro-batch, or for `max_wait_s`.
+2. The micro-batch is ranked, then learnt.
+3. Every `publish_every_s` or `publish_every` examples: a checkpoint is written (atomic).
+4. The version that serving needs is written (atomic), and announced on `adapters`.
+5. All runs that it includes are acknowledged.
+
+A crash before 3 forgets what was learnt since the last checkpoint, whose offsets say where to read
+on. A crash between 3 and 5 delivers examples again that the checkpoint includes: they are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from learner.catalogue_agent import Publishes
+from learner.online import LearnReport, OnlineLearner
+from learner.snapshot import Saved, Snapshots, publish_version
+from learner.state import load_learner, save_learner
+from stream.app import Delivery
+from stream.batching import Run
+from stream.clock import Clock
+from stream.connect import KafkaConfig
+from stream.deadletter import dead_letter
+from stream.errors import BadRecord, Unavailable
+from stream.events import Example, decode_example, json_encode
+from stream.metrics import (
+    ADAPTER_VERSION,
+    ADAPTERS_PUBLISHED,
+    CHECKPOINT_SECONDS,
+    DEAD_LETTERS,
+    DRIFT_SIGNALS,
+    EVENT_AGE_SECONDS,
+    LEARNER_EXAMPLES,
+    LEARNER_LOSS,
+    LEARNER_RATE,
+    LEARNER_UPDATES,
+    PREQUENTIAL_NDCG10,
+    RUN_RECORDS,
+    RUN_SECONDS,
+)
+from stream.publish import Outgoing
+from stream.topics import Topics
+
+ROLE = "learner"
+
+MODEL = "behaviour"
+"""The model's name on `adapters`: one learner follows one model."""
+
+FIRST_VERSION = 64
+"""Examples after which the first version is published: it brings popularity to serving."""
+
+AGES_PER_BATCH = 32
+"""Examples of a micro-batch whose age is measured, evenly spread."""
+
+_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/")
+"""The arrays of a checkpoint that scoring doesn't need."""
+
+log = logging.getLogger(__name__)
+
+
+class ExamplesAgent:
+    """The agent's function and its clockwork, free of Faust.
+
+    Parameters
+    ----------
+    learner
+        A fresh learner; `restore` brings it to its newest checkpoint.
+    folder
+        Where `checkpoints` and `versions` are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaConfig,
+        learner: OnlineLearner,
+        publisher: Publishes,
+        folder: Path,
+        clock: Clock,
+    ) -> None:
+        self._topics = Topics(kafka.topic_prefix)
+        self._learner = learner
+        self._config = learner.config
+        self._publisher = publisher
+        self._checkpoints = Snapshots(folder / "checkpoints", self._config.keep)
+        self._versions = Snapshots(folder / "versions", self._config.keep)
+        self._clock = clock
+        self._waiting: list[Example] = []
+        self._held: list[Delivery] = []
+        self._consumed: dict[int, int] = {}
+        self._saved = self._checkpoints.newest()
+        if self._saved is not None:
+            consumed = self._saved.meta["consumed"]
+            self._consumed = {int(partition): offset for partition, offset in consumed.items()}
+        numbers = [*self._checkpoints.numbers(), *self._versions.numbers()]
+        self._version = max(numbers, default=0)
+        self._published_learnt = 0
+        self._waiting_since_s = 0.0
+        self._published_s = clock.monotonic_s()
+        self._publishing = asyncio.Lock()
+        self.lock = asyncio.Lock()
+
+    def restore(self) -> None:
+        """Go on from the newest whole checkpoint, once the catalogue is loaded."""
+        saved, self._saved = self._saved, None
+        if saved is None:
+            return
+        load_learner(self._learner, saved)
+        log.info("goes on from a checkpoint: %d examples learnt", self._learner.learnt)
+
+    def start_offsets(self) -> Mapping[int, int]:
+        """Where to read `examples` on, by partition: after the last one that is learnt for sure."""
+        return dict(self._consumed)
+
+    async def take(self, run: Run, delivery: Delivery) -> None:
+        """Step 1: add a run to the micro-batch in the making."""
+        letters: list[Outgoing] = []
+        if not self._waiting:
+            self._waiting_since_s = self._clock.monotonic_s()
+        examples: list[Example] = []
+        for record in run.records:
+            try:
+                examples.append(decode_example(record.value or b""))
+            except msgspec.DecodeError as fault:
+                error = BadRecord("value", record.value, f"an example ({fault})", "wrong_type")
+                DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
+                now_ms = self._clock.now_ms()
+                letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
+        await self._publisher.publish(self._topics.dead_letters, letters)
+        self._waiting += examples
+        self._held.append(delivery)
+        self._consumed[run.partition] = run.last_offset + 1
+        if len(self._waiting) >= self._config.train.batch:
+            await self.learn()
+            await self.publish_if_due()
+
+    async def tick(self) -> None:
+        """Learn a micro-batch that waited long enough; publish if it is time."""
+        waited_s = self._clock.monotonic_s() - self._waiting_since_s
+        if self._waiting and waited_s >= self._config.max_wait_s:
+            await self.learn()
+        await self.publish_if_due()
+
+    async def learn(self) -> None:
+        """Step 2, in a worker thread; the catalogue stands still meanwhile."""
+        async with self.lock:
+            examples, self._waiting = self._waiting, []
+            await self._learn(examples)
+
+    async def _learn(self, examples: list[Example]) -> None:
+        if examples:
+            started_s = self._clock.monotonic_s()
+            report = await asyncio.to_thread(self._learner.learn_many, examples)
+            self._count(examples, report, self._clock.monotonic_s() - started_s)
+
+    async def publish_if_due(self) -> None:
+        """Steps 3 to 5, if enough was learnt or enough time has passed."""
+        fresh = self._learner.learnt - self._published_learnt
+        since_s = self._clock.monotonic_s() - self._published_s
+        due = since_s >= self._config.publish_every_s or fresh >= self._config.publish_every
+        first = self._published_learnt == 0 and fresh >= FIRST_VERSION
+        if ((due and self._held) or first) and not self._publishing.locked():
+            await self.publish()
+
+    async def publish(self) -> None:
+        """Steps 3 to 5: everything learnt so far becomes durable, announced, acknowledged."""
+        async with self._publishing:  # one version after the other
+            await self._publish()
+
+    async def _publish(self) -> None:
+        async with self.lock:
+            # Taken together, so that what is acknowledged is exactly what has been learnt.
+            examples, self._waiting = self._waiting, []
+            held, self._held = self._held, []
+            consumed = {str(partition): offset for partition, offset in self._consumed.items()}
+            await self._learn(examples)
+            saved = await asyncio.to_thread(save_learner, self._learner)
+            self._version += 1
+            number = self._version
+        saved.meta["consumed"] = consumed
+        recent = {name: mean.value for name, mean in self._learner.recent.items()}
+        loss = self._learner.last_loss
+        started_s = self._clock.monotonic_s()
+        # 3. From here on a restart goes on from this point.
+        await asyncio.to_thread(self._checkpoints.write, number, saved)
+        CHECKPOINT_SECONDS.observe(self._clock.monotonic_s() - started_s)
+        # 4. Serving may use it.
+        version, decision = _gated(saved, recent)
+        announced = await asyncio.to_thread(
+            lambda: publish_version(
+                self._versions,
+                number,
+                version,
+                model=MODEL,
+                parent=number - 1 or None,
+                created_ms=self._clock.now_ms(),
+                figures={
+                    "loss": loss,
+                    "ndcg10": recent["online" if decision == "published" else "prior"],
+                    "ndcg10_popularity": recent["popularity"],
+                },
+            )
+        )
+        await self._announce(Outgoing(MODEL.encode(), json_encode(announced)))
+        ADAPTERS_PUBLISHED.labels(decision=decision).inc()
+        ADAPTER_VERSION.set(number)
+        # 5.
+        for delivery in held:
+            delivery.ack()
+        self._published_learnt = saved.meta["learnt"]
+        self._published_s = self._clock.monotonic_s()
+
+    async def _announce(self, record: Outgoing) -> None:
+        while True:
+            try:
+                return await self._publisher.publish(self._topics.adapters, [record])
+            except Unavailable as error:
+                log.warning("a version waits to be announced: %s", error)
+
+    async def drain(self) -> None:
+        """Before a stop or a rebalance: learn what waits, and make it durable."""
+        if self._held:
+            await self.publish()
+
+    def _count(self, examples: list[Example], report: LearnReport, seconds: float) -> None:
+        RUN_RECORDS.labels(stage=ROLE).observe(len(examples))
+        RUN_SECONDS.labels(stage=ROLE).observe(seconds)
+        for outcome in ("learnt", "repeated", "unknown"):
+            LEARNER_EXAMPLES.labels(outcome=outcome).inc(getattr(report, outcome))
+        LEARNER_UPDATES.inc(report.steps)
+        LEARNER_LOSS.set(report.loss)
+        LEARNER_RATE.set(report.factor)
+        for name, value in report.recent.items():
+            if name != "hr10":
+                PREQUENTIAL_NDCG10.labels(model=name).set(value)
+        for name in report.signals:
+            DRIFT_SIGNALS.labels(detector=name).inc()
+        now_ms = self._clock.now_ms()
+        age_s = EVENT_AGE_SECONDS.labels(stage="learnt")
+        for example in examples[:: max(1, len(examples) // AGES_PER_BATCH)]:
+            age_s.observe(max(0, now_ms - example.received_ms) / 1000)
+
+
+def _gated(saved: Saved, recent: Mapping[str, float]) -> tuple[Saved, str]:
+    """Choose what serving gets: without the learnt correction where the prior ranked better.
+
+    Both figures are prequential means over the same newest examples. The counts go on in either
+    case, and so does learning: the correction comes back once it is worth it.
+    """
+    arrays = {name: a for name, a in saved.arrays.items() if not name.startswith(_FOR_LEARNING)}
+    if recent["online"] >= recent["prior"]:
+        return Saved(arrays, saved.meta), "published"
+    trained, _ = saved.arrays["switches"]
+    return Saved({**arrays, "switches": np.array([trained, 0.0])}, saved.meta), "prior"
