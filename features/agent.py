@@ -48,20 +48,13 @@ from stream.metrics import (
     RUN_RECORDS,
     RUN_SECONDS,
 )
-from stream.publish import Outgoing
+from stream.outgoing import Outgoing, Publishes
 from stream.topics import Topics
 
 ROLE = "profile"
 
 AGES_PER_RUN = 32
 """Events of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
-
-
-class Publishes(Protocol):
-    """What the profile needs of `stream.publish.Publisher`."""
-
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
-        """Send records and return when all are acked."""
 
 
 class Table(Protocol):

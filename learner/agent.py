@@ -15,13 +15,14 @@ from typing import Any
 from features.catalog import Catalog
 from features.catalog_follow import CatalogFollower, Reads
 from learner.catalogue import Encodes
-from learner.catalogue_agent import CatalogueAgent, Publishes
+from learner.catalogue_agent import CatalogueAgent
 from learner.examples_agent import ROLE, ExamplesAgent
 from learner.online import OnlineLearner
 from stream.app import Delivery, StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
+from stream.outgoing import Publishes
 from stream.topics import Topics
 
 TICK_S = 0.05

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
 
 from features.catalog import Catalog
 from learner.catalogue import Encodes, encode_items
@@ -24,18 +23,11 @@ from stream.deadletter import dead_letter
 from stream.errors import BadRecord
 from stream.events import Item, ItemVector, msgpack_encode
 from stream.metrics import DEAD_LETTERS, ENCODED_ITEMS, RUN_RECORDS, RUN_SECONDS
+from stream.outgoing import Outgoing, Publishes
 from stream.parse import parse_item, parse_item_key
-from stream.publish import Outgoing
 from stream.topics import Topics
 
 ROLE = "catalogue"
-
-
-class Publishes(Protocol):
-    """What the learner needs of `stream.publish.Publisher`."""
-
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
-        """Send records and return when all are acked."""
 
 
 class CatalogueAgent:

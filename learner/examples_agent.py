@@ -23,7 +23,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from learner.catalogue_agent import Publishes
 from learner.online import LearnReport, OnlineLearner
 from learner.snapshot import Saved, Snapshots, publish_version
 from learner.state import load_learner, save_learner
@@ -49,7 +48,7 @@ from stream.metrics import (
     RUN_RECORDS,
     RUN_SECONDS,
 )
-from stream.publish import Outgoing
+from stream.outgoing import Outgoing, Publishes
 from stream.topics import Topics
 
 ROLE = "learner"

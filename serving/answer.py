@@ -27,8 +27,8 @@ from stream.clock import Clock
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
 from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example, json_encode
+from stream.outgoing import Outgoing
 from stream.parse import parse_request
-from stream.publish import Outgoing
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from serving.config import ServingConfig
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
-from stream.publish import Outgoing
+from stream.outgoing import Outgoing
 
 _log = logging.getLogger(__name__)
 

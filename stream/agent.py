@@ -14,9 +14,6 @@ remembers them per user, applies each once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from stream.app import StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
@@ -29,18 +26,11 @@ from stream.metrics import (
     RUN_RECORDS,
     RUN_SECONDS,
 )
-from stream.publish import Outgoing, RecordTooLarge
+from stream.outgoing import Publishes, RecordTooLarge
 from stream.topics import RAW_EVENT_TOPICS, Topics
 
 AGES_PER_RUN = 32
 """Records of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
-
-
-class Publishes(Protocol):
-    """What ingest needs of `stream.publish.Publisher`."""
-
-    async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
-        """Send records and return when all are acked."""
 
 
 class IngestAgent:

@@ -11,7 +11,8 @@ from faust.types import TP, RecordMetadata
 from faust.types.tuples import FutureMessage
 
 from stream.errors import Unavailable
-from stream.publish import Outgoing, send_in_batches
+from stream.outgoing import Outgoing
+from stream.publish import send_in_batches
 
 
 class Producer(driver.Producer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from stream.batching import Record
 from stream.errors import BadRecord
-from stream.publish import Outgoing
+from stream.outgoing import Outgoing
 
 MAX_VALUE_BYTES = 900_000
 """With its headers, a dead letter must fit a broker's usual 1 MiB, or it stops the flow."""

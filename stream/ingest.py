@@ -26,8 +26,8 @@ from stream.deadletter import dead_letter
 from stream.dedup import EventKey, SeenEvents
 from stream.errors import BadRecord, Reason
 from stream.events import json_encode
+from stream.outgoing import Outgoing
 from stream.parse import TopicKind, parse_event
-from stream.publish import Outgoing
 
 ROLE = "ingest"
 

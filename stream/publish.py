@@ -13,7 +13,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -22,13 +22,11 @@ from aiokafka.partitioner import murmur2
 from msgspec import Meta
 
 from stream.connect import KafkaConfig
-from stream.errors import BadRecord, Unavailable
+from stream.errors import Unavailable
 from stream.metrics import RETRIES
+from stream.outgoing import Outgoing, RecordTooLarge
 
 log = logging.getLogger(__name__)
-
-RECORD_OVERHEAD_BYTES = 64
-"""What a record adds to its key and value at most, headers apart: lengths, offset, timestamp."""
 
 
 class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,39 +51,6 @@ class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, Meta(gt=0, description="pause after the first failed try, doubled each time")
     ] = 0.2
     backoff_max_s: Annotated[float, Meta(gt=0, description="the longest pause")] = 5.0
-
-
-class Outgoing(NamedTuple):
-    """A record to publish; without a partition its key decides, as in Java clients."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
-    partition: int | None = None
-    timestamp_ms: int | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes that the record takes in a batch, about."""
-        size = len(self.key or b"") + len(self.value or b"") + RECORD_OVERHEAD_BYTES
-        return size + sum(len(name) + len(value) + 8 for name, value in self.headers)
-
-
-class RecordTooLarge(BadRecord):
-    """One of the records doesn't fit the broker: send it to the dead letters, repeat the rest.
-
-    `record` is the culprit, `index` its place in the call.
-    """
-
-    def __init__(self, topic: str, record: Outgoing, index: int, limit: int) -> None:
-        self.record = record
-        self.index = index
-        super().__init__(
-            "value",
-            f"{record.size} bytes with key {record.key!r} for {topic}",
-            f"at most {limit} bytes with its key and headers",
-            "too_large",
-        )
 
 
 @lru_cache(maxsize=1 << 16)

@@ -18,7 +18,7 @@ from stream.errors import Unavailable
 from stream.events import decode_event
 from stream.ingest import IngestConfig
 from stream.metrics import INGEST_RECORDS
-from stream.publish import Outgoing, RecordTooLarge
+from stream.outgoing import Outgoing, RecordTooLarge
 from stream.shop import Shop, ShopConfig, ShopRecord
 from stream.topics import RAW_EVENT_TOPICS
 

@@ -27,7 +27,7 @@ from stream.events import (
     json_encode,
     msgpack_encode,
 )
-from stream.publish import Outgoing
+from stream.outgoing import Outgoing
 
 START_MS = 1_700_000_000_000
 WIDTH = 64

@@ -14,7 +14,8 @@ from stream.app import StreamConfig, make_app, run_app
 from stream.clock import SystemClock
 from stream.connect import KafkaConfig
 from stream.ingest import IngestConfig
-from stream.publish import Outgoing, Publisher
+from stream.outgoing import Outgoing
+from stream.publish import Publisher
 
 
 class Doomed(Publisher):

@@ -22,7 +22,8 @@ from features.store_feast import FeastStore
 from stream.app import StreamConfig, make_app, run_app
 from stream.clock import SystemClock
 from stream.connect import KafkaConfig
-from stream.publish import Outgoing, Publisher
+from stream.outgoing import Outgoing
+from stream.publish import Publisher
 
 ROLE = "profile"
 WIDTH = 64

@@ -17,7 +17,8 @@ from stream.batching import Record
 from stream.broadcast import BroadcastReader
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
-from stream.publish import Outgoing, PublishConfig, Publisher, RecordTooLarge, partition_of
+from stream.outgoing import Outgoing, RecordTooLarge
+from stream.publish import PublishConfig, Publisher, partition_of
 
 NOBODY = KafkaConfig(bootstrap_servers="127.0.0.1:1")
 

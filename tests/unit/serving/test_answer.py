@@ -14,7 +14,7 @@ from stream.batching import PlainRecord
 from stream.clock import ManualClock
 from stream.errors import Unavailable
 from stream.events import Recommendation, decode_recommendation, msgpack_encode
-from stream.publish import Outgoing
+from stream.outgoing import Outgoing
 from stream.topics import Topics
 from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker, example, recommender, user
 

@@ -7,7 +7,8 @@ import pytest
 from stream.batching import PlainRecord
 from stream.deadletter import MAX_HEADER_BYTES, MAX_VALUE_BYTES, dead_letter
 from stream.errors import BadRecord
-from stream.publish import Outgoing, PublishConfig
+from stream.outgoing import Outgoing
+from stream.publish import PublishConfig
 
 ERROR = BadRecord("rating", 9, "a number from 1 to 5", "out_of_range")
 
