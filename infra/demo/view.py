@@ -176,7 +176,7 @@ def _learner(scene: Scene, width: int) -> RenderableType:
 
 def _recommendations(scene: Scene, width: int, rows: int) -> RenderableType:
     table = Table.grid(expand=True, padding=(0, 1))
-    table.add_column(no_wrap=True, overflow="ellipsis", width=max(10, width // 9))
+    table.add_column(no_wrap=True, overflow="ellipsis", width=max(12, width // 8))
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=3, style="dim")
     left = max(1, rows)
