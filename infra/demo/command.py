@@ -37,6 +37,9 @@ from stream.formats import open_log
 HEALTH: Mapping[str, Health] = {"ready": "ready", "starting": "starting"}
 """How the screen calls the supervisor's states; all others are `down`."""
 
+QUIET = {"kafka.cluster": logging.CRITICAL, "kafka.net.selector": logging.ERROR}
+"""kafka-python tells of its own closing as an error, and of a machine that is busy for a moment."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 HURRY = 3
@@ -91,6 +94,8 @@ def run(options: DemoOptions) -> int:
     stream.errors.TidemillError
         If the stack can't start or stops, or nothing moves any more.
     """
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
     clock = SystemClock()
     rate_per_s = options.rate_per_s or PlayConfig().rate_per_s
     log = open_log(options.log) if options.log else None
