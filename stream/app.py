@@ -61,11 +61,13 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How a role reads its topics and keeps its tables."""
 
     max_run_records: Annotated[
-        int, Meta(ge=1, description="records of one fetch; more is faster, fewer is fresher")
+        int,
+        Meta(
+            ge=1,
+            description="records of one run, gathered while the agent was at work before; more is "
+            "faster under load, fewer is less for a crash to repeat",
+        ),
     ] = 4_000
-    max_buffered_runs: Annotated[
-        int, Meta(ge=2, description="fetched runs that wait for their agent: memory against stalls")
-    ] = 8
     commit_interval_s: Annotated[
         float, Meta(gt=0, description="between commits: the work that a crash repeats")
     ] = 1.0
@@ -276,7 +278,6 @@ def run_topic(app: StreamApp, *names: str) -> Any:
         key_serializer="raw",
         value_serializer="raw",
         allow_empty=True,
-        maxsize=app.stream_config.max_buffered_runs,
     )
 
 

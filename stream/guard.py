@@ -70,6 +70,7 @@ def guarded(app: StreamApp) -> Callable[[Handler], Agent]:
                 call = partial(handle, *((run, delivery) if manual else (run,)))
                 if await _handle(app, delivery, call) and not manual:
                     delivery.ack()
+                app.consumer.handled(event.message)
                 if app.failed.is_set():
                     await asyncio.Event().wait()  # Until the stopping app cancels us.
 

@@ -1,14 +1,16 @@
 """Faust's Kafka transport in micro-batches: an agent receives a `Run` where it had one message.
 
-Faust spends several asyncio tasks on every message. Here whatever one fetch brought from one
-partition of an input topic is one message whose value is a `Run`; changelog topics pass through
-message by message, so tables and their recovery are Faust's own.
+Faust spends several asyncio tasks on every message. Here the records that arrive on a partition of
+an input topic while its agent is at work are gathered, and become one message whose value is a
+`Run`: the busier an agent, the larger its runs. Changelog topics pass through message by message,
+so tables and their recovery are Faust's own.
 
 What an acknowledged run means for the committed offset is decided by `stream.ledger` alone.
 Faust's own arithmetic over acknowledged offsets and gaps isn't used:
 
-1. a run is entered in its partition's ledger when it is fetched, before anybody can drop it;
-2. a seek opens new ledgers and a new epoch; runs of an older epoch are never delivered;
+1. a run is entered in its partition's ledger when it is cut, before anybody can drop it;
+2. a seek opens new ledgers and a new epoch, and drops what was gathered; runs of an older epoch are
+   never delivered;
 3. a commit first waits until all table changes sent so far are on the broker, and fails if one
    is not;
 4. the ledger moves its mark only after the broker confirmed the commit.
@@ -19,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -42,14 +45,17 @@ FETCH_WAIT_S = 0.5
 IDLE_WAIT_S = 0.02
 """How long to look away while no partition wants records: the delay after a full buffer drains."""
 
+GATHER_WAIT_S = 0.005
+"""How long one fetch waits while gathered records wait for their agent: what they wait too long."""
+
 log = logging.getLogger(__name__)
 
 StartOffsets = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given the committed offset of each assigned partition: where to start instead, if earlier."""
 
 
-class Fetched(NamedTuple):
-    """A run between the fetch and its delivery."""
+class Cut(NamedTuple):
+    """A run between the cut and its delivery."""
 
     run: Run
     ticket: Ticket
@@ -70,44 +76,64 @@ class Consumer(driver.Consumer):
         self._ledgers: dict[TP, Ledger] = {}
         self._epoch = 0
         self._fetching = asyncio.Lock()
-        self.fetched_runs = 0
+        self._gathered: dict[TP, list[Any]] = {}
+        self._in_hand: Counter[str] = Counter()
         super().__init__(*args, **kwargs)
 
     # Fetch and deliver -------------------------------------------------------------------------
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """Yield what one fetch brought, partition by partition."""
+        """Yield changelog messages as they come, and runs for the agents that wait for one."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
-        if not active:
+        full = self.app.stream_config.max_run_records
+        wanted = {tp for tp in active if len(self._gathered.get(tp, ())) < full}
+        if not wanted:
             await asyncio.sleep(IDLE_WAIT_S)
-            return
-        fetched = await self._getmany(active, timeout)
-        for tp, record in self.scheduler.iterate(fetched):
-            if not self.flow_active:
-                return  # What was not delivered stays open in its ledger until the next seek.
-            if tp in active or tp in self._buffered_partitions:
-                yield tp, self._to_message(tp, record)
+        else:
+            changes = await self._getmany(wanted, GATHER_WAIT_S if self._gathered else timeout)
+            for tp, record in self.scheduler.iterate(changes):
+                if not self.flow_active:
+                    return
+                if tp in active or tp in self._buffered_partitions:
+                    yield tp, self._to_message(tp, record)
+        idle = [tp for tp in self._gathered if not self._in_hand[tp.topic]]
+        for tp in idle:
+            # A seek may have come between two deliveries.
+            if not self.flow_active or tp not in self._gathered:
+                return
+            yield tp, self._to_message(tp, self._cut(tp))
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        """Gather the records of input topics; return those of changelogs."""
         async with self._fetching:
             fetched = await self._thread.getmany(active_partitions, timeout)
-            return {tp: self._enter(tp, records) for tp, records in fetched.items() if records}
+            changes = {}
+            for tp, records in fetched.items():
+                if self._is_changelog_tp(tp):
+                    changes[tp] = records
+                elif records and tp in self._ledgers:
+                    # Without a ledger: fetched before the first seek, which goes back to it.
+                    self._gathered.setdefault(tp, []).extend(records)
+            return changes
 
-    def _enter(self, tp: TP, records: list[Any]) -> list[Any]:
-        if self._is_changelog_tp(tp):
-            return records
-        ledger = self._ledgers.get(tp)
-        if ledger is None:
-            # Fetched before the first seek, which goes back to it.
-            return []
-        run = Run(tp.topic, tp.partition, records)
-        self.fetched_runs += 1
-        return [Fetched(run, ledger.fetched(run.last_offset), self._epoch)]
+    def _cut(self, tp: TP) -> Cut:
+        records = self._gathered.pop(tp)
+        size = self.app.stream_config.max_run_records
+        if len(records) > size:
+            self._gathered[tp] = records[size:]
+        run = Run(tp.topic, tp.partition, records[:size])
+        self._in_hand[tp.topic] += 1
+        return Cut(run, self._ledgers[tp].fetched(run.last_offset), self._epoch)
+
+    def handled(self, message: Message) -> None:
+        """Take note that an agent is through with a run, whatever came of it."""
+        if isinstance(message, RunMessage) and message.epoch == self._epoch:
+            self._in_hand[message.topic] -= 1
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        if not isinstance(record, Fetched):
+        if not isinstance(record, Cut):
             return super()._to_message(tp, record)
         last = record.run.records[-1]
         message = RunMessage(
@@ -157,6 +183,8 @@ class Consumer(driver.Consumer):
         async with self._fetching:
             self._epoch += 1
             self._ledgers.clear()
+            self._gathered.clear()
+            self._in_hand.clear()
             inputs = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
             if inputs:
                 try:

@@ -85,9 +85,7 @@ def main() -> int:
     kafka = KafkaConfig(
         bootstrap_servers=bootstrap, topic_prefix=prefix, partitions=int(partitions)
     )
-    config = StreamConfig(
-        max_run_records=50, max_buffered_runs=4, commit_interval_s=0.05, instance="one"
-    )
+    config = StreamConfig(max_run_records=50, commit_interval_s=0.05, instance="one")
     hold = Hold(step, int(at))  # type: ignore[arg-type]
     publisher = HoldingPublisher(kafka, role=ROLE)
     publisher.hold = hold

@@ -34,7 +34,6 @@ def main() -> int:
     )
     config = StreamConfig(
         max_run_records=100,
-        max_buffered_runs=4,
         commit_interval_s=0.05,
         instance="one",
         recovery_timeout_s=15.0,

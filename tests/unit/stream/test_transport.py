@@ -118,7 +118,11 @@ def consumer_of(app: StreamApp, offsets: list[int]) -> tuple[Consumer, FakeThrea
 
 
 async def fetch(consumer: Consumer) -> list[Any]:
-    return [message async for _, message in consumer.getmany(timeout=0)]
+    """What agents get that take each run in hand at once, and finish it when they please."""
+    messages = [message async for _, message in consumer.getmany(timeout=0)]
+    for message in messages:
+        consumer.handled(message)
+    return messages
 
 
 def loop_test(test: Any) -> Any:
@@ -201,13 +205,53 @@ async def test_what_is_fetched_before_the_first_seek_is_not_delivered(app: Strea
 async def test_a_run_lost_on_its_way_blocks_the_commit(app: StreamApp) -> None:
     consumer, thread = consumer_of(app, list(range(6)))
     await consumer.perform_seek()
-    consumer.stop_flow()
-    assert (await consumer._getmany({CLICKS}, 0))[CLICKS]  # fetched, and dropped by nobody's fault
-    consumer.resume_flow()
+    (_lost,) = await fetch(consumer)  # cut, and then seen by nobody
     (later,) = await fetch(consumer)
     consumer.ack(later)
     assert not await consumer.commit()
     assert thread.group == {CLICKS: None}
+
+
+@loop_test
+async def test_what_arrives_while_the_agent_works_becomes_one_run(app: StreamApp) -> None:
+    consumer, _ = consumer_of(app, list(range(9)))
+    await consumer.perform_seek()
+    (first,) = [message async for _, message in consumer.getmany(timeout=0)]
+    for _ in range(2):
+        assert [message async for _, message in consumer.getmany(timeout=0)] == []
+    consumer.handled(first)
+    (second,) = await fetch(consumer)
+    assert [record.offset for record in second.value.records] == [3, 4, 5, 6, 7, 8]
+
+
+@loop_test
+async def test_a_run_is_never_larger_than_set_and_nothing_is_left_behind(app: StreamApp) -> None:
+    app.stream_config = StreamConfig(max_run_records=4)
+    consumer, _ = consumer_of(app, list(range(9)))
+    await consumer.perform_seek()
+    (first,) = [message async for _, message in consumer.getmany(timeout=0)]
+    for _ in range(4):
+        assert [message async for _, message in consumer.getmany(timeout=0)] == []
+    consumer.handled(first)
+    runs = [first, *await fetch(consumer), *await fetch(consumer)]
+    assert [[r.offset for r in run.value.records] for run in runs] == [
+        [0, 1, 2],
+        [3, 4, 5, 6],
+        [7, 8],
+    ]
+
+
+@loop_test
+async def test_a_seek_drops_what_was_gathered_and_asks_for_it_again(app: StreamApp) -> None:
+    consumer, _ = consumer_of(app, list(range(6)))
+    await consumer.perform_seek()
+    (old,) = [message async for _, message in consumer.getmany(timeout=0)]
+    assert [message async for _, message in consumer.getmany(timeout=0)] == []
+    await consumer.perform_seek()
+    consumer.handled(old)  # of another epoch: it says nothing about the runs of this one
+    (again,) = [message async for _, message in consumer.getmany(timeout=0)]
+    assert [record.offset for record in again.value.records] == [0, 1, 2]
+    assert [message async for _, message in consumer.getmany(timeout=0)] == []
 
 
 @loop_test
