@@ -1,180 +1,221 @@
-"""Prequential evaluation: the learner's own loop over a log, without Kafka.
+"""Prequential evaluation: every model plays one log, event by event, without Kafka.
 
-Protocol. Events come in time order, equal times in the log's order. Micro-batches of a fixed size
-are ranked against the full catalogue with what was known before them, and then learnt; a user's
-own history is known up to the event. A target that the catalogue doesn't hold yet is a miss. The
-first share of the log is history: it is learnt in the same way and not counted. A family of
+Protocol. Events come in time order, equal times in the log's order. The first share of the log is
+history: it is learnt in the same way and not counted. Of the rest, each event of a micro-batch is
+ranked against the full catalogue by what was known before the micro-batch, and only then learnt; a
+user's own history reaches up to the event, as it does in serving, where profiles are fresher than
+weights. Where a log's clock says days, invoices or pages, it reaches up to the instant before, and
+instants are not divided between micro-batches. A target that is not in the catalogue yet is a miss:
+items with a text are announced at the start, others come by their first event. What a user had is
+taken out only where the data has no repeats. Ties rank in the middle; nothing is sampled. The
+learner ranks the candidates that it finds, and a target outside of them is a miss. A family of
 baselines is judged by its best member on the counted part, which favours the baselines.
+
+Read `evaluation_log` (the cut), `evaluation_rows` (baselines), `evaluation_learner` (the learner).
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from learner.baselines.full_ranking import RankingConfig
-from learner.baselines.lineup import family
-from learner.baselines.protocol import Events, play
-from learner.online import OnlineLearner
-from learner.ranking_metrics import ranking_metrics
-from stream.events import KINDS, Event, Example, ItemVector, Step
+from learner.baselines.lineup import FAMILIES
+from learner.config import LearnerConfig
+from learner.evaluation_learner import LEARNERS, Course, Detectors, play_learner
+from learner.evaluation_log import Protocol, Recorded, record
+from learner.evaluation_rows import SEEDED, Played, Progress, play_family
+from learner.measures import MISS
+from learner.ranking_metrics import (
+    bootstrap_interval,
+    cold_item_mask,
+    cold_user_mask,
+    gains,
+    ranking_metrics,
+)
+from stream.events import Event
 
-FAMILIES = ("popularity", "covisitation", "blend")
-"""The baselines that are quick enough to stand in every table."""
-
-NO_REPEATS = 0.005
-"""A history with a smaller share of repeats has none: what a user had is then not ranked."""
+ROWS = (*FAMILIES, *LEARNERS)
+"""All rows, in the order of the table."""
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One model's line in the table; `arm` is the best member of its family."""
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One model's line: means over seeds; NaN where nothing was counted or measured.
+
+    `train_s` covers history and stream; of rows that rank while they learn (`online`, `stacking`)
+    it includes that ranking. `score_s` is the ranking of the stream alone.
+    """
 
     model: str
     arm: str
+    """The best member of the family, or how the learner was used."""
     hr10: float
     ndcg10: float
+    ndcg10_ci95: tuple[float, float]
+    """Bootstrap over users, of the gains averaged over seeds."""
+    ndcg10_seeds: tuple[float, ...]
+    precision10: float
+    recall10: float
     mrr: float
-    seconds: float
+    cold_item_hr10: float
+    """Items that the history doesn't have."""
+    cold_item_share: float
+    cold_user_ndcg10: float
+    """Users with at most three earlier events."""
+    train_s: float
+    score_s: float
 
 
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True)
+class Evaluation:
     """What one run over a log found."""
 
     events: int
     streamed: int
     items: int
+    users: int
+    histories: str
+    mask_consumed: bool
     rows: tuple[Row, ...]
-    events_per_s: float
-    curve: tuple[tuple[int, float, float], ...]
-    """(events, online NDCG@10, 7-day popularity NDCG@10), per micro-batch of the counted part."""
+    gains: dict[str, NDArray[np.float64]]
+    """NDCG@10 of each streamed event by each row, averaged over seeds, in the log's order."""
+    user: NDArray[np.int32]
+    """The user of each streamed event, as a code: for paired intervals."""
 
     def row(self, model: str) -> Row:
         """The line of one model."""
         return next(row for row in self.rows if row.model == model)
 
+    def best_baseline(self) -> Row | None:
+        """The baseline with the highest NDCG@10, whichever that is."""
+        rows = [row for row in self.rows if row.model in FAMILIES]
+        return max(rows, key=lambda row: row.ndcg10, default=None)
 
-def examples_of(events: Iterable[Event], steps: int = 50, partition: int = 0) -> Iterator[Example]:
-    """Turn events into training examples: each with its user's history strictly before it."""
-    past: dict[str, deque[Step]] = {}
-    counts: dict[str, int] = {}
-    for offset, event in enumerate(events):
-        history = past.setdefault(event.user_id, deque(maxlen=steps))
-        seen = counts.get(event.user_id, 0)
-        yield Example(
-            event_id=event.event_id,
-            user_id=event.user_id,
-            item_id=event.item_id,
-            kind=event.kind,
-            ts_ms=event.ts_ms,
-            received_ms=event.received_ms,
-            partition=partition,
-            offset=offset,
-            history=tuple(history),
-            user_events=seen,
-            rating=event.rating,
-        )
-        history.append(Step(event.item_id, event.kind, event.ts_ms, event.rating))
-        counts[event.user_id] = seen + 1
+    def lead(self, model: str, over: str) -> tuple[float, float]:
+        """The 95 % interval of one row's NDCG@10 minus another's, paired by event."""
+        return bootstrap_interval(self.gains[model] - self.gains[over], self.user)
 
 
-def admit_unknown(catalog: Catalog, examples: Sequence[Example]) -> None:
-    """Give items that only events tell of a row without text, for logs without a catalogue."""
-    unknown = {e.item_id for e in examples if catalog.row(e.item_id) < 0}
-    if unknown:
-        catalog.upsert(
-            [
-                ItemVector(item_id=i, vector=b"", encoder="", text_hash="", first_seen_ms=0)
-                for i in sorted(unknown)
-            ]
-        )
+def no_detectors() -> tuple[()]:
+    """For runs without a response to drift."""
+    return ()
 
 
 def evaluate(
     events: Sequence[Event],
-    learner: OnlineLearner,
+    catalog: Catalog,
+    rows: Sequence[str] = ROWS,
     *,
-    history: float = 0.7,
-    stream_max: int | None = None,
-    families: Sequence[str] = FAMILIES,
+    protocol: Protocol | None = None,
+    config: LearnerConfig | None = None,
+    seeds: int = 1,
+    detectors: Detectors = no_detectors,
+    progress: Progress = lambda row, done, total: None,
 ) -> Evaluation:
-    """Run the learner and the baselines over a log, and compare them on its last part."""
-    announced = len(learner.catalog) > 0
-    counted_from = int(len(events) * history)
-    stop = len(events) if stream_max is None else min(len(events), counted_from + stream_max)
-    size = learner.config.train.batch
-    stream = examples_of(events[:stop], learner.config.model.steps)
-    found: dict[str, list[NDArray[np.float64]]] = {"online": [], "prior": []}
-    curve: list[tuple[int, float, float]] = []
-    learner_s = 0.0
-    done = 0
-    while done < stop:
-        edge = counted_from if done < counted_from else stop
-        batch = list(islice(stream, min(size, edge - done)))
-        start = time.perf_counter()
-        report = learner.learn_many(batch)
-        learner_s += time.perf_counter() - start
-        if done >= counted_from:
-            found["online"].append(report.rank_N)
-            found["prior"].append(report.rank_prior_N)
-            curve.append((done, report.ndcg10, report.ndcg10_popularity))
-        if report.unknown:
-            admit_unknown(learner.catalog, batch)
-            learner.count(batch)
-        done += len(batch)
-    rows = [
-        _row(name, name, np.concatenate([np.zeros(0), *parts]), learner_s)
-        for name, parts in found.items()
-    ]
-    columns, known = _columns(events[:stop])
-    config = RankingConfig(
-        n_items=known,
-        mask_consumed=not learner.ranker.experts.offers_again,
-        histories="event",
-        all_known=announced,
-    )
-    share = counted_from / max(stop, 1)
-    rows += [_best_of(name, config, columns, share, size) for name in families]
+    """Play a log to models and compare them on its last part.
+
+    Parameters
+    ----------
+    events
+        The log, in time order.
+    catalog
+        The items that are announced before the first event. It is not changed.
+    rows
+        Some of `ROWS`.
+    protocol
+        How the log is cut and what may be known.
+    config
+        Of the learner; its micro-batch is the protocol's.
+    seeds
+        Rows that draw numbers are played with so many seeds, from the configured one on.
+    detectors
+        Makes the learner's drift detectors.
+    progress
+        Called now and then with the row, the events done, and all events of that run.
+
+    Raises
+    ------
+    ValueError
+        If there is no such row, or nothing to stream.
+    """
+    if strange := [name for name in rows if name not in ROWS]:
+        message = f"no row called {', '.join(strange)}: choose from {', '.join(ROWS)}"
+        raise ValueError(message)
+    protocol, config = protocol or Protocol(), config or LearnerConfig()
+    log = record(events, catalog, protocol)
+    if not log.streamed:
+        message = (
+            f"{len(events)} events with {protocol.history:.0%} of them as history leave nothing to "
+            "stream: give a longer log or a smaller history"
+        )
+        raise ValueError(message)
+    runs: dict[str, list[Played]] = {}
+    for name in (name for name in FAMILIES if name in rows):
+        for seed in range(seeds if name in SEEDED else 1):
+            played = play_family(name, log, config.seed + seed, progress)
+            runs.setdefault(name, []).append(max(played, key=_ndcg))
+    learners = [name for name in LEARNERS if name in rows]
+    for seed in range(seeds if learners else 0):
+        seeded = msgspec.structs.replace(config, seed=config.seed + seed)
+        course = Course(log, catalog, seeded, detectors, progress)
+        for name, one in play_learner(learners, course).items():
+            runs.setdefault(name, []).append(one)
+    had = log.had_before() & log.mask_consumed
+    kept = [name for name in ROWS if name in runs]
+    ranks = {name: [np.where(had, MISS, one.rank_N) for one in runs[name]] for name in kept}
+    gain = {name: np.mean([gains(rank_N) for rank_N in ranks[name]], axis=0) for name in kept}
     return Evaluation(
         events=len(events),
-        streamed=stop - counted_from,
-        items=len(learner.catalog),
-        rows=tuple(rows),
-        events_per_s=stop / max(learner_s, 1e-9),
-        curve=tuple(curve),
+        streamed=log.streamed,
+        items=log.items,
+        users=len(np.unique(log.columns.user)),
+        histories=log.rule,
+        mask_consumed=log.mask_consumed,
+        rows=tuple(_row(name, runs[name], ranks[name], gain[name], log) for name in kept),
+        gains=gain,
+        user=log.columns.user[log.split :],
     )
 
 
-def _row(model: str, arm: str, rank_N: NDArray[np.float64], seconds: float) -> Row:
-    found = ranking_metrics(rank_N)
-    return Row(model, arm, found.hr, found.ndcg, found.mrr, seconds)
+def _ndcg(played: Played) -> float:
+    return float(np.mean(gains(played.rank_N)))
 
 
-def _best_of(
-    name: str, config: RankingConfig, columns: Events, history: float, batch: int
+def _row(
+    name: str,
+    runs: Sequence[Played],
+    ranks: Sequence[NDArray[np.float64]],
+    gain_N: NDArray[np.float64],
+    log: Recorded,
 ) -> Row:
-    rows = []
-    for make in family(name, config):
-        model = make()
-        # One thousandth of an event keeps the split where the learner's is, despite rounding.
-        played = play(model, columns, history=history + 1e-9, batch=batch)
-        seconds = played.history_s + played.rank_s + played.learn_s
-        rows.append(_row(name, model.name, played.rank, seconds))
-    return max(rows, key=lambda row: row.ndcg10)
+    item, user = log.columns.item, log.columns.user
+    cold_item = cold_item_mask(item, log.split)
+    cold_user = cold_user_mask(user, log.split)
+    overall = [ranking_metrics(rank_N) for rank_N in ranks]
+    new_items = [ranking_metrics(rank_N, mask=cold_item) for rank_N in ranks]
+    new_users = [ranking_metrics(rank_N, mask=cold_user) for rank_N in ranks]
+    return Row(
+        model=name,
+        arm=runs[0].arm,
+        hr10=_mean([found.hr for found in overall]),
+        ndcg10=_mean([found.ndcg for found in overall]),
+        ndcg10_ci95=bootstrap_interval(gain_N, user[log.split :]),
+        ndcg10_seeds=tuple(found.ndcg for found in overall),
+        precision10=_mean([found.precision for found in overall]),
+        recall10=_mean([found.recall for found in overall]),
+        mrr=_mean([found.mrr for found in overall]),
+        cold_item_hr10=_mean([found.hr for found in new_items]),
+        cold_item_share=float(cold_item.mean()),
+        cold_user_ndcg10=_mean([found.ndcg for found in new_users]),
+        train_s=_mean([one.train_s for one in runs]),
+        score_s=_mean([one.score_s for one in runs]),
+    )
 
 
-def _columns(events: Sequence[Event]) -> tuple[Events, int]:
-    """A log as the baselines take it, and how many items it has."""
-    users: dict[str, int] = {}
-    items: dict[str, int] = {}
-    user = np.array([users.setdefault(e.user_id, len(users)) for e in events], np.int32)
-    item = np.array([items.setdefault(e.item_id, len(items)) for e in events], np.int32)
-    kind = np.array([KINDS.index(e.kind) for e in events], np.int8)
-    ts_ms = np.array([e.ts_ms for e in events], np.int64)
-    return Events(user, item, kind, ts_ms, user), len(items)
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
