@@ -187,7 +187,7 @@ def test_models_change_while_requests_flow_and_each_is_answered_once(
         shop.ask(50)
         shop.read_until(shop.all_answered)
         assert shop.versions() == {None}
-        assert ROLE_READY._value.get() == 1
+        wait_for(lambda: ROLE_READY._value.get() == 1)
 
         for version in (1, 2, 3):
             shop.announce(publish(tmp_path, version))
