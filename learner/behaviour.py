@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaModel
 
 from learner.batch import Histories
 from learner.config import ModelConfig
+from learner.huggingface import LlamaConfig, LlamaModel, LoraConfig, get_peft_model
 from stream.events import KINDS
 
 GAP_BUCKETS = 26
@@ -120,7 +120,8 @@ class Behaviour(nn.Module):
         hidden_BTD = self.body(inputs_embeds=tokens_BTD, use_cache=False).last_hidden_state
         line_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
         last_BD = hidden_BTD[line_B, steps.last_B]
-        return (last_BD @ self.output_DD) * steps.known_B[:, None]
+        out_BD: Tensor = (last_BD @ self.output_DD) * steps.known_B[:, None]
+        return out_BD
 
 
 class Steps:
@@ -145,7 +146,10 @@ class Steps:
         gap_BT = np.maximum((following_BT - ts_BT) / 1000.0, 0.0)
         gap_BT = np.minimum(np.log2(gap_BT + 1.0), GAP_BUCKETS - 1).astype(np.int64)
         rating_BT = np.rint(take(past.ratings_BT, place_BT, 1)).clip(0, 5).astype(np.int64)
-        put = lambda array: torch.from_numpy(array).to(device)  # noqa: E731
+
+        def put(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
         self.kind_BT = put(take(past.kinds_BT, place_BT, 1).astype(np.int64))
         self.gap_BT = put(np.where(real_BT, gap_BT, 0))
         self.rating_BT = put(rating_BT)

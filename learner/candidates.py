@@ -36,9 +36,7 @@ def unique_rows(raw_BC: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(rows_BK == _NONE, -1, rows_BK)
 
 
-def popular_rows(
-    experts: Experts, allowed_I: NDArray[np.bool_], count: int
-) -> NDArray[np.int32]:
+def popular_rows(experts: Experts, allowed_I: NDArray[np.bool_], count: int) -> NDArray[np.int32]:
     """The allowed tops of every half-life; events or not, the list is filled from the allowed."""
     counts_HI = np.where(allowed_I, experts.popularity.counts_HI[:, : len(allowed_I)], -1.0)
     count = min(count, int(allowed_I.sum()))
@@ -74,7 +72,9 @@ def gather_candidates(
     B, items = len(past), len(allowed_I)
     allowed = np.flatnonzero(allowed_I).astype(np.int32)
     if len(allowed) <= config.all_items_below:
-        return np.broadcast_to(allowed if len(allowed) else np.int32([-1]), (B, max(len(allowed), 1)))
+        return np.broadcast_to(
+            allowed if len(allowed) else np.full(1, -1, np.int32), (B, max(len(allowed), 1))
+        )
     popular = popular_rows(experts, allowed_I, config.popular)
     own_BC = past.rows_BT[:, past.rows_BT.shape[1] - min(config.own, past.rows_BT.shape[1]) :]
     raw_BC = np.concatenate(

@@ -85,7 +85,9 @@ def encode_items(
     popularity while its text still waits.
     """
     newest = {item.item_id: item for item in items}
-    described = {i: describe_item(item, encoder.name, known(i), now_ms) for i, item in newest.items()}
+    described = {
+        i: describe_item(item, encoder.name, known(i), now_ms) for i, item in newest.items()
+    }
     waiting = [i for i, vector in described.items() if vector.text_hash == PENDING]
     ready = [v for v in described.values() if v.text_hash != PENDING]
     if len(waiting) > at_once:

@@ -29,7 +29,7 @@ WEIGH_MEMORY = 1_000.0
 class Correction(nn.Module):
     """`R` independent nets F → 32 → 1 with a linear term, on top of the prior times a scale.
 
-    At the start nets are zero and scales one. The last arm is the scaled prior alone: no correction.
+    At the start nets are zero and scales one. The last arm is the scaled prior, uncorrected.
 
     >>> net = Correction(rates=(1e-3, 1e-2), seed=0)
     >>> net(torch.ones(2, 3, F), torch.full((2, 3), 7.0)).unique().tolist()
@@ -92,9 +92,7 @@ class Weighing:
         self.losses = self.losses * np.exp(-n / WEIGH_MEMORY) + loss_RN.sum(axis=1)
 
 
-def listwise_loss(
-    score_BK: Tensor, real_BK: Tensor, target_B: Tensor
-) -> Tensor:
+def listwise_loss(score_BK: Tensor, real_BK: Tensor, target_B: Tensor) -> Tensor:
     """Negative log-likelihood of each target among its candidates (ListNet's top-one, 2007)."""
     masked_BK = score_BK.masked_fill(~real_BK, -1e9)
     picked = masked_BK.gather(-1, target_B.expand(score_BK.shape[:-1]).unsqueeze(-1)).squeeze(-1)

@@ -43,7 +43,8 @@ class TextEncoder:
     Examples
     --------
     >>> encoder = TextEncoder(EncoderConfig(max_tokens=16))
-    >>> pot, kettle, drill = encoder.encode(["tea pot", "tea kettle", "cordless drill"]).astype(float)
+    >>> vectors = encoder.encode(["tea pot", "tea kettle", "cordless drill"]).astype(float)
+    >>> pot, kettle, drill = vectors
     >>> bool(pot @ kettle > pot @ drill), encoder.encode([]).shape
     (True, (0, 384))
     """
@@ -60,8 +61,8 @@ class TextEncoder:
             )
         except (OSError, ValueError) as error:
             msg = (
-                f"the text encoder {config.model!r} can't be loaded from {where!r}: {error}; name a "
-                "folder, an installed package or a Hugging Face model with safetensors weights"
+                f"the text encoder {config.model!r} can't be loaded from {where!r}: {error}; "
+                "name a folder, an installed package or a Hugging Face model with safetensors"
             )
             raise SettingsError(msg) from error
         width = self._model.config.hidden_size

@@ -7,6 +7,7 @@ Legend: `B` users, `K` candidates, `F` features, `T` past steps, `H` half-lives,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,19 +89,19 @@ def pair_shares(
     return ids, share
 
 
-def _log_pop(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.log(share / POP_FLOOR + 1.0)
+def _log_pop(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(np.log(share / POP_FLOOR + 1.0))
 
 
-def _log_pair(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.log(share / PAIR_FLOOR + 1.0)
+def _log_pair(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(np.log(share / PAIR_FLOOR + 1.0))
 
 
-def _log_s(seconds: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.log1p(np.maximum(seconds, 0.0) / 60.0) / 8.0
+def _log_s(seconds: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(np.log1p(np.maximum(seconds, 0.0) / 60.0) / 8.0)
 
 
-def describe(
+def describe(  # noqa: PLR0917 - one argument for each kind of feature
     experts: Experts,
     past: Histories,
     rows_BK: NDArray[np.int32],
@@ -178,9 +179,7 @@ def _newest_only(rows_BT: NDArray[np.int32]) -> NDArray[np.bool_]:
     return np.asarray(~later_BTT.any(axis=2) & (rows_BT >= 0))
 
 
-def _standardised(
-    score_BK: NDArray[np.float32], real_BK: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def _standardised(score_BK: NDArray[np.float32], real_BK: NDArray[np.bool_]) -> NDArray[np.float32]:
     n_B1 = np.maximum(real_BK.sum(axis=1, keepdims=True), 1)
     mean_B1 = (score_BK * real_BK).sum(axis=1, keepdims=True) / n_B1
     off_BK = (score_BK - mean_B1) * real_BK

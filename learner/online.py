@@ -114,7 +114,11 @@ class OnlineLearner:
         experts = self.ranker.experts
         experts.reserve(len(self.catalog))
         row_N = self.catalog.rows(example.item_id for example in examples)
-        late = [e for e, row in zip(examples, row_N, strict=True) if row >= 0 and not experts.taken_I[row]]
+        late = [
+            e
+            for e, row in zip(examples, row_N, strict=True)
+            if row >= 0 and not experts.taken_I[row]
+        ]
         if late:
             past = self._histories(late)
             experts.learn(self.catalog.rows(e.item_id for e in late), past, len(self.catalog))
@@ -174,8 +178,12 @@ class OnlineLearner:
                     past.take(part), scored, target_B[part], self.config.train.listed, generator
                 )
             )
-        batch.rank["popularity"][known] = popularity_ranks(experts, past, target_B, ranker.allowed_I())
-        batch.rank["covisitation"][known] = covisit_ranks(experts, past, target_B, ranker.allowed_I())
+        batch.rank["popularity"][known] = popularity_ranks(
+            experts, past, target_B, ranker.allowed_I()
+        )
+        batch.rank["covisitation"][known] = covisit_ranks(
+            experts, past, target_B, ranker.allowed_I()
+        )
         weight = ranker.weighing.weights
         batch.losses = (weight @ losses)[graded]
         batch.signals = watch(self.detectors, self.response, batch.losses)
@@ -204,8 +212,7 @@ class OnlineLearner:
         residuals.reserve(len(self.catalog))
         rows = np.unique(target_B).astype(np.int64)
         rows = rows[
-            ~residuals.admitted_I[rows]
-            & (experts.taken_I[rows] >= self.config.model.admit_after)
+            ~residuals.admitted_I[rows] & (experts.taken_I[rows] >= self.config.model.admit_after)
         ]
         if len(rows):
             ids = [self.catalog.item(int(row)).item_id for row in rows]

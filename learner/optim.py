@@ -46,7 +46,7 @@ class Adam:
                 continue
             mean = self._mean[name].lerp_(gradient, 1 - _BETA1)
             square = self._square[name].lerp_(gradient.square(), 1 - _BETA2)
-            parameter -= factor * fix * self.rates[name] * mean / (square.sqrt() + _EPS)
+            parameter.sub_(factor * fix * self.rates[name] * mean / (square.sqrt() + _EPS))
             parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:

@@ -1,5 +1,4 @@
-"""One model out of the experts, the transformer and the correction: what the learner teaches and
-serving asks.
+"""One model of experts, transformer and correction: what the learner teaches and serving asks.
 
 Legend: `B` users, `K` candidates, `F` features, `A` arms, `I` catalogue rows, `C` tops, `D` width.
 

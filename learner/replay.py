@@ -122,7 +122,8 @@ class Replay:
             (self._rows_NL, state["listed_NL"]),
             (self._target_N, state["target_N"]),
         ):
-            rows_N[:n] = np.where(saved >= 0, row_of_I[saved], -1)
+            rows = saved.astype(np.int64)
+            rows_N[:n] = np.where(rows >= 0, row_of_I[rows], -1)
         self._features_NLF[:n] = state["features_NLF"]
         self._prior_NL[:n] = state["prior_NL"]
         self.added = int(state["added"][0])

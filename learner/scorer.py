@@ -121,10 +121,11 @@ class Scorer:
             best_rows = np.take_along_axis(scored.rows_BK, best, axis=1)
             rows_BK[part, :take] = np.where(np.isfinite(best_score), best_rows, UNKNOWN)
             scores_BK[part, :take] = best_score
-        for user in np.flatnonzero((rows_BK == UNKNOWN).any(axis=1)):
+        for short in np.flatnonzero((rows_BK == UNKNOWN).any(axis=1)):
+            user = int(short)
             mask = own[user]
             wanted_I = allowed_I if mask is None else allowed_I & _padded(mask, items)
-            self._fill(past, int(user), wanted_I, rows_BK[user], scores_BK[user])
+            self._fill(past, user, wanted_I, rows_BK[user], scores_BK[user])
         return Ranked(rows_BK, scores_BK)
 
     def evidence(
@@ -184,7 +185,11 @@ class Scorer:
         for _, scored in self._ranker.score_many(past.take(slice(user, user + 1)), wanted_I):
             real_C = scored.real_BK[0]
             found = list(
-                zip(scored.score_BK[0, real_C].tolist(), scored.rows_BK[0, real_C].tolist(), strict=True)
+                zip(
+                    scored.score_BK[0, real_C].tolist(),
+                    scored.rows_BK[0, real_C].tolist(),
+                    strict=True,
+                )
             )
         found.sort(key=lambda pair: -pair[0])
         wanted_I[[row for _, row in found]] = False

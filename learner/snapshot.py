@@ -133,19 +133,33 @@ def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
         manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
         data = (folder / _ARRAYS).read_bytes()
     except (OSError, msgspec.MsgspecError) as error:
-        raise BadRecord("snapshot", str(error), f"readable files in {folder}", "failed") from error
+        raise BadRecord(
+            field="snapshot",
+            value=str(error),
+            wanted=f"readable files in {folder}",
+            reason="failed",
+        ) from error
     if manifest.format != FORMAT:
-        raise BadRecord("format", manifest.format, f"{FORMAT}, this version's", "failed")
+        raise BadRecord(
+            field="format",
+            value=manifest.format,
+            wanted=f"{FORMAT}, this version's",
+            reason="failed",
+        )
     digest = hashlib.sha256(data).hexdigest()
     if digest != manifest.sha256:
         wanted = f"{manifest.sha256}, as its manifest says"
-        raise BadRecord("sha256", digest, wanted, "failed")
+        raise BadRecord(field="sha256", value=digest, wanted=wanted, reason="failed")
     if sha256 is not None and digest != sha256:
-        raise BadRecord("sha256", digest, f"{sha256}, as announced", "failed")
+        raise BadRecord(
+            field="sha256", value=digest, wanted=f"{sha256}, as announced", reason="failed"
+        )
     try:
         return Saved(load_arrays(data), manifest.meta)
     except Exception as error:  # safetensors raises its own, which has no common base
-        raise BadRecord("arrays", str(error), "a safetensors file", "failed") from error
+        raise BadRecord(
+            field="arrays", value=str(error), wanted="a safetensors file", reason="failed"
+        ) from error
 
 
 def publish_version(

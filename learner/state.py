@@ -41,7 +41,7 @@ def save_ranker(ranker: Ranker) -> Arrays:
     catalog = ranker.catalog
     ids = msgspec.msgpack.encode([catalog.item(row).item_id for row in range(len(catalog))])
     ranker.experts.reserve(len(catalog))
-    arrays = {_IDS: np.frombuffer(ids, np.uint8)}
+    arrays: Arrays = {_IDS: np.frombuffer(ids, np.uint8)}
     arrays |= _under("experts", _trimmed(ranker, len(catalog)))
     arrays |= _under("correction", _named(ranker.correction.named_parameters()))
     arrays |= _under("residuals", ranker.residuals.state())

@@ -86,13 +86,15 @@ class Trainer:
             return 0.0
         loss = self._teach_nets(lesson, factor)
         if self.behaviour_adam is not None:
-            self._teach_behaviour(lesson.past.take(known), lesson.target_B[known], factor, generator)
+            self._teach_behaviour(
+                lesson.past.take(known), lesson.target_B[known], factor, generator
+            )
         self.ranker.trained = True
         return loss
 
     def _teach_nets(self, lesson: Lesson, factor: float) -> float:
         device = self.ranker.device
-        real_BL = torch.from_numpy((lesson.rows_BL >= 0)).to(device)
+        real_BL = torch.from_numpy(lesson.rows_BL >= 0).to(device)
         prior_BL = torch.from_numpy(lesson.prior_BL).to(device)
         features_BLF = torch.from_numpy(lesson.features_BLF).to(device)
         arms_ABL = self.ranker.correction(features_BLF, prior_BL)
@@ -160,7 +162,7 @@ class Trainer:
         offset = torch.from_numpy(offset_C.astype(np.float32)).to(device)
         label_B = torch.from_numpy(np.searchsorted(columns_C, target_B)).to(device)
         loss = torch.nn.functional.cross_entropy(logits_BC + offset, label_B)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.behaviour_adam.step(factor)
         assert residual_UD.grad is not None
         ranker.residuals.update(

@@ -1,0 +1,88 @@
+"""What we take from `transformers` and `peft`, imported without what they look for on their way.
+
+Both import scikit-learn, pandas, scipy, sympy, torch's compiler and its sharded tensors where these
+are installed: 8 of 13 seconds, for parts of them that nobody here calls. Each is left out in the
+way in which its absence is provided for: an empty place in `sys.modules`, a question answered with
+no, and decorators of a compiler that is never run. Whoever imports the same libraries later gets
+them whole. Should a new version ask in another way, then starting takes longer, and that is all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+
+_NOT_CALLED = ("sklearn", "scipy")
+
+_COMPILER = "torch._dynamo"
+
+
+class _NoCompiler(ModuleType):
+    """Stands for `torch._dynamo` while functions are being decorated for it."""
+
+    __path__: list[str] = []  # noqa: RUF012 - what makes a module a package
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _as_it_is
+
+
+def _as_it_is(function: Any = None, *_: Any, **__: Any) -> Any:
+    return (lambda inner: inner) if function is None else function
+
+
+@contextlib.contextmanager
+def _answering_no(module: ModuleType, question: str) -> Iterator[None]:
+    answer = getattr(module, question, None)
+    if answer is None:
+        yield
+        return
+    setattr(module, question, lambda: False)
+    try:
+        yield
+    finally:
+        setattr(module, question, answer)
+
+
+@contextlib.contextmanager
+def _absent(modules: dict[str, ModuleType | None]) -> Iterator[None]:
+    """Whatever isn't there yet is not found, or is what is given in its place."""
+    new = {name: module for name, module in modules.items() if name not in sys.modules}
+    sys.modules.update(new)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in new:
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _only_what_is_called() -> Iterator[None]:
+    modules: dict[str, ModuleType | None] = dict.fromkeys(_NOT_CALLED)
+    stand_in = _COMPILER not in sys.modules
+    if stand_in:
+        # The one name that is taken from its inside is for masks made by `vmap`.
+        inside = ModuleType(f"{_COMPILER}._trace_wrapped_higher_order_op")
+        inside.__dict__["TransformGetItemToIndex"] = contextlib.nullcontext
+        modules |= {_COMPILER: _NoCompiler(_COMPILER), inside.__name__: inside}
+    with _absent(modules), _answering_no(torch.distributed, "is_available"):
+        import transformers.utils as heads  # noqa: PLC0415 - asks its first questions here
+
+        flex = "is_torch_flex_attn_available"
+        with _answering_no(heads, flex), _answering_no(heads.import_utils, flex):
+            yield
+    if stand_in:
+        torch.__dict__.pop("_dynamo", None)
+
+
+with _only_what_is_called():
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaModel
+
+__all__ = ["LlamaConfig", "LlamaModel", "LoraConfig", "get_peft_model"]
