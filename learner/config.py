@@ -87,7 +87,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 256
     replays: Annotated[
         int,
-        Meta(ge=0, le=16, description="replayed steps after each new one; tiny data wants more"),
+        Meta(ge=0, le=16, description="replayed steps after each new one"),
     ] = 2
     replay_size: Annotated[
         int, Meta(ge=0, le=100_000, description="examples kept for replay, about 5 kB each")
@@ -97,9 +97,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 48
     rates: Annotated[
         tuple[float, ...],
-        Meta(
-            description="step sizes of the correction nets, which run in parallel, weighed online"
-        ),
+        Meta(description="step sizes of the correction nets, which are weighed online"),
     ] = (1e-3, 4e-3)
     transformer_rate: Annotated[float, Meta(gt=0, description="step size of the adapters")] = 3e-3
     residual_rate: Annotated[

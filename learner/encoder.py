@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModel, AutoTokenizer
 
 from learner.config import EncoderConfig
+from learner.huggingface import quiet_auto_classes
 from learner.ranker import pick_device
 from stream.errors import SettingsError
 
@@ -54,11 +54,10 @@ class TextEncoder:
         self.name = config.model
         self.device = pick_device(config.device)
         where = find_model(config.model)
+        make_model, make_tokenizer = quiet_auto_classes()
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
-            self._model = AutoModel.from_pretrained(
-                where, use_safetensors=True, trust_remote_code=False
-            )
+            self._tokenizer = make_tokenizer(where, trust_remote_code=False)
+            self._model = make_model(where, use_safetensors=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
             msg = (
                 f"the text encoder {config.model!r} can't be loaded from {where!r}: {error}; "

@@ -101,15 +101,20 @@ def _log_s(seconds: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     return np.asarray(np.log1p(np.maximum(seconds, 0.0) / 60.0) / 8.0)
 
 
-def describe(  # noqa: PLR0917 - one argument for each kind of feature
+def describe(
     experts: Experts,
     past: Histories,
     rows_BK: NDArray[np.int32],
+    *,
+    real_BK: NDArray[np.bool_],
     semantic_BK: NDArray[np.float32],
     behaviour_BK: NDArray[np.float32],
     items: int,
 ) -> Described:
-    """Compute every candidate's features and prior; a padded candidate's are zero or unused."""
+    """Compute every candidate's features and prior; a padded candidate's are zero or unused.
+
+    An unreal one, listed only so that it can be learnt, changes nothing of the others.
+    """
     B, K = rows_BK.shape
     x = np.zeros((F, B, K), np.float32)
     at_BK = np.maximum(rows_BK, 0)
@@ -165,7 +170,7 @@ def describe(  # noqa: PLR0917 - one argument for each kind of feature
     # 5. The vectors' words.
     x[SEMANTIC] = semantic_BK
     x[BEHAVIOUR] = behaviour_BK / 4.0
-    x[BEHAVIOUR_Z] = _standardised(behaviour_BK, rows_BK >= 0)
+    x[BEHAVIOUR_Z] = _standardised(behaviour_BK, real_BK)
 
     pair_BK = np.maximum(x[7], x[10]) * 3.0
     prior_BK = PRIOR_POP * pop_HBK[3] + PRIOR_PAIR * pair_BK + PRIOR_SEMANTIC * semantic_BK
@@ -182,6 +187,6 @@ def _newest_only(rows_BT: NDArray[np.int32]) -> NDArray[np.bool_]:
 def _standardised(score_BK: NDArray[np.float32], real_BK: NDArray[np.bool_]) -> NDArray[np.float32]:
     n_B1 = np.maximum(real_BK.sum(axis=1, keepdims=True), 1)
     mean_B1 = (score_BK * real_BK).sum(axis=1, keepdims=True) / n_B1
-    off_BK = (score_BK - mean_B1) * real_BK
-    spread_B1 = np.sqrt((off_BK**2).sum(axis=1, keepdims=True) / n_B1)
+    off_BK = score_BK - mean_B1
+    spread_B1 = np.sqrt((off_BK**2 * real_BK).sum(axis=1, keepdims=True) / n_B1)
     return np.asarray(off_BK / (spread_B1 + 0.1), np.float32)

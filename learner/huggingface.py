@@ -85,4 +85,18 @@ with _only_what_is_called():
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaModel
 
-__all__ = ["LlamaConfig", "LlamaModel", "LoraConfig", "get_peft_model"]
+__all__ = ["LlamaConfig", "LlamaModel", "LoraConfig", "get_peft_model", "quiet_auto_classes"]
+
+
+def quiet_auto_classes() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What makes a model, and what makes a tokenizer, by name; without progress bars.
+
+    A role's output belongs to its supervisor. They are imported at the first call: only the process
+    that encodes texts needs them.
+    """
+    from transformers import AutoModel, AutoTokenizer  # noqa: PLC0415
+    from transformers.utils import logging  # noqa: PLC0415
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    return AutoModel.from_pretrained, AutoTokenizer.from_pretrained

@@ -141,9 +141,10 @@ class Ranker:
             self.experts,
             past,
             rows_BK,
-            _picked(semantic_BI, rows_BK),
-            _picked(behaviour_BI, rows_BK),
-            items,
+            real_BK=real_BK,
+            semantic_BK=_picked(semantic_BI, rows_BK),
+            behaviour_BK=_picked(behaviour_BI, rows_BK),
+            items=items,
         )
         prior_BK = described.prior_BK
         arms_ABK = np.broadcast_to(prior_BK, (len(self.weighing.losses), *prior_BK.shape))
