@@ -27,6 +27,9 @@ _COLUMNS = (
 
 _LEADING = ("online", "stacking")
 
+_WITHOUT = ("stacking", "frozen", "retrained-daily")
+"""What `online` has to be ahead of for its parts to be worth their seconds."""
+
 
 def table(found: Evaluation, name: str) -> Table:
     """One line per model; the best NDCG@10 stands out."""
@@ -73,6 +76,12 @@ def caption(found: Evaluation) -> str:
                 f"{row.model}: {ratio:.2f} x {best.model}, the best baseline "
                 f"(difference {low:+.4f} to {high:+.4f})"
             )
+        if row.model == "online":
+            for other in (one for one in found.rows if one.model in _WITHOUT):
+                low, high = found.lead(row.model, other.model)
+                ratio = row.ndcg10 / other.ndcg10 if other.ndcg10 else math.inf
+                apart = f"(difference {low:+.4f} to {high:+.4f})"
+                lines.append(f"{row.model}: {ratio:.2f} x {other.model} {apart}")
         if len(set(row.ndcg10_seeds)) > 1:
             seeds = ", ".join(f"{value:.4f}" for value in row.ndcg10_seeds)
             lines.append(f"{row.model}: NDCG@10 by seed {seeds}")
@@ -116,9 +125,8 @@ def plot(found: Evaluation, name: str, path: Path, window: int = 2000) -> None:
     for row in found.rows:
         curve = running_mean(found.gains[row.model], window)
         leads = row.model == "online"
-        axes.plot(
-            curve.events, curve.mean, label=row.model, lw=2.2 if leads else 1.0, zorder=2 + leads
-        )
+        style = {"color": "black", "lw": 2.2, "zorder": 3} if leads else {"lw": 1.0}
+        axes.plot(curve.events, curve.mean, label=row.model, **style)
     axes.set_title(name, loc="left")
     axes.set_xlabel("streamed events")
     axes.set_ylabel(f"NDCG@10, mean of the last {window:,}")
