@@ -1,0 +1,96 @@
+"""The correction starts as nothing, learns as the formulas say, and steps aside when worse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learner.correction import Correction, Weighing, listwise_loss
+from learner.features import F
+from learner.optim import Adam
+
+
+@given(seed=st.integers(0, 99))
+def test_untaught_every_arm_is_the_prior_to_the_bit(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(3, 5, F, generator=generator)
+    prior = torch.randn(3, 5, generator=generator)
+    with torch.no_grad():
+        arms = Correction(rates=(1e-3, 1e-2), seed=seed)(features, prior)
+    assert arms.shape == (3, 3, 5)
+    assert all(torch.equal(arm, prior) for arm in arms)
+
+
+def test_the_last_arm_is_the_scaled_prior_whatever_the_nets_learn() -> None:
+    net = Correction(rates=(0.5,), seed=0)
+    adam = Adam(dict(net.named_parameters()), net.rates)
+    features, prior = torch.randn(8, 4, F), torch.randn(8, 4)
+    for _ in range(5):
+        arms = net(features, prior)
+        loss = listwise_loss(arms, torch.ones(8, 4, dtype=torch.bool), torch.zeros(8).long())
+        torch.autograd.backward(loss.sum())
+        adam.step()
+    with torch.no_grad():
+        taught, last = net(features, prior)
+        scale = net.log_scale_A[1].exp()
+    torch.testing.assert_close(last, scale * prior)
+    assert (taught - scale * prior).abs().max() > 0.1
+
+
+def test_the_listwise_loss_is_cross_entropy_over_what_is_really_listed() -> None:
+    score = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    real = torch.ones(6, 4, dtype=torch.bool)
+    target = torch.tensor([0, 1, 2, 3, 0, 1])
+    wanted = torch.nn.functional.cross_entropy(score, target, reduction="none")
+    torch.testing.assert_close(listwise_loss(score, real, target), wanted)
+    real[:, 2:] = False
+    wanted = torch.nn.functional.cross_entropy(score[:, :2], target % 2, reduction="none")
+    torch.testing.assert_close(listwise_loss(score, real, target % 2), wanted)
+
+
+@pytest.mark.parametrize("worse", [0, 1])
+def test_weight_goes_to_the_better_arm_and_comes_back(worse: int) -> None:
+    weighing = Weighing(nets=1)
+    losses = np.full((2, 300), 0.2)
+    losses[worse] = 0.4
+    weighing.update(losses)
+    assert weighing.weights[worse] < 1e-6
+    for _ in range(12):
+        weighing.update(losses[::-1])
+    assert weighing.weights[worse] > 1 - 1e-6
+    assert weighing.weights.sum() == pytest.approx(1.0)
+
+
+def test_adam_is_torchs_adam() -> None:
+    start = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    ours, theirs = (start.clone().requires_grad_() for _ in range(2))
+    adam = Adam({"weight": ours}, {"weight": 0.03})
+    reference = torch.optim.Adam([theirs], lr=0.03, betas=(0.9, 0.99), eps=1e-8)
+    for n in range(20):
+        for weight in (ours, theirs):
+            torch.autograd.backward(((weight - n / 10.0) ** 3).sum())
+        adam.step()
+        reference.step()
+        reference.zero_grad()
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_goes_on_from_its_state_to_the_bit() -> None:
+    def steps(adam: Adam, weight: torch.Tensor, count: int) -> None:
+        for _ in range(count):
+            torch.autograd.backward((weight**2).sum())
+            adam.step()
+
+    straight = torch.ones(3, requires_grad=True)
+    adam = Adam({"w": straight}, {"w": 0.1})
+    steps(adam, straight, 3)
+    resumed = straight.detach().clone().requires_grad_()
+    kept = {name: value.clone() for name, value in adam.state().items()}
+    steps(adam, straight, 4)
+    later = Adam({"w": resumed}, {"w": 0.1})
+    later.restore(kept)
+    steps(later, resumed, 4)
+    assert torch.equal(straight, resumed)
