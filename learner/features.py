@@ -29,8 +29,9 @@ SEMANTIC, BEHAVIOUR, BEHAVIOUR_Z = (
     NAMES.index(name) for name in ("semantic", "behaviour", "behaviour_z")
 )
 
-POP_FLOOR = 1e-5
-"""The share of an item without events: lower makes the first event count for more."""
+POP_FLOOR = 0.5
+"""The popularity of an item without events, in shares of the mean item's: lower makes the first
+event count for more, and keeps new items from ever being shown."""
 
 PAIR_FLOOR = 2e-3
 """The transition probability of an unseen pair: lower trusts a single co-visit more."""
@@ -89,8 +90,8 @@ def pair_shares(
     return ids, share
 
 
-def _log_pop(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    return np.asarray(np.log(share / POP_FLOOR + 1.0))
+def _log_pop(share_HI: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(np.log(share_HI * (share_HI.shape[1] / POP_FLOOR) + 1.0))
 
 
 def _log_pair(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

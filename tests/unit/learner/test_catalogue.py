@@ -1,0 +1,86 @@
+"""Items to vectors: what is encoded again, and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.catalogue import PENDING, catalogue_of, encode_items
+from stream.events import Item, ItemVector
+
+
+class Counting:
+    """An encoder that remembers what it was asked to encode."""
+
+    def __init__(self, name: str = "counting") -> None:
+        self.name = name
+        self.asked: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        self.asked += texts
+        return np.array([[len(text), 1.0] for text in texts], np.float16)
+
+
+def encode(
+    items: list[Item], encoder: Counting, known: dict[str, ItemVector], at_once: int = 64
+) -> list[list[ItemVector]]:
+    parts = list(encode_items(items, encoder, known.get, now_ms=9, at_once=at_once))
+    for part in parts:
+        known.update({vector.item_id: vector for vector in part})
+    return parts
+
+
+POT = Item(item_id="pot", title="Tea pot", brand="Betty", category=("Home", "Tea"))
+
+
+def test_a_changed_price_keeps_the_vector_and_a_changed_title_does_not() -> None:
+    encoder, known = Counting(), dict[str, ItemVector]()
+    encode([POT], encoder, known)
+    first = known["pot"]
+    encode([msgspec.structs.replace(POT, price=5.0)], encoder, known)
+    assert len(encoder.asked) == 1
+    assert (known["pot"].price, known["pot"].vector) == (5.0, first.vector)
+    encode([Item(item_id="pot", title="Coffee pot")], encoder, known)
+    assert encoder.asked[1:] == ["Coffee pot"]
+    assert known["pot"].first_seen_ms == first.first_seen_ms
+
+
+def test_another_encoder_encodes_again() -> None:
+    known = dict[str, ItemVector]()
+    encode([POT], Counting("one"), known)
+    other = Counting("two")
+    encode([POT], other, known)
+    assert other.asked == ["Tea pot. Betty. Home > Tea"]
+
+
+def test_the_newest_state_of_an_item_counts() -> None:
+    encoder, known = Counting(), dict[str, ItemVector]()
+    encode([POT, Item(item_id="pot", title="Kettle")], encoder, known)
+    assert encoder.asked == ["Kettle"]
+    assert known["pot"].title == "Kettle"
+
+
+def test_a_large_catalogue_is_announced_before_its_texts_are_encoded() -> None:
+    items = [Item(item_id=str(n), title=f"Thing {n}") for n in range(10)]
+    parts = encode(items, Counting(), {}, at_once=4)
+    assert [len(part) for part in parts] == [10, 4, 4, 2]
+    assert all(v.vector == b"" and v.text_hash == PENDING for v in parts[0])
+    assert all(v.vector and v.text_hash != PENDING for part in parts[1:] for v in part)
+
+
+def test_what_was_only_announced_is_encoded_after_a_restart() -> None:
+    items = [Item(item_id=str(n), title=f"Thing {n}") for n in range(5)]
+    announced = next(encode_items(items, Counting(), lambda _: None, now_ms=1, at_once=2))
+    encoder = Counting()
+    encode(items, encoder, {vector.item_id: vector for vector in announced})
+    assert len(encoder.asked) == 5
+
+
+def test_an_item_without_text_has_no_vector_and_is_not_encoded() -> None:
+    encoder = Counting()
+    catalog = catalogue_of([Item(item_id="bare"), POT], encoder, width=2)
+    assert encoder.asked == ["Tea pot. Betty. Home > Tea"]
+    assert catalog.vectors[catalog.row("bare")].tolist() == [0.0, 0.0]
