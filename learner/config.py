@@ -58,8 +58,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         int, Meta(ge=1, le=50, description="past items that an event counts as visited with")
     ] = 10
     neighbour_half_life_s: Annotated[
-        float, Meta(gt=0, description="age at which a co-visitation counts half")
-    ] = 60 * 86_400.0
+        float,
+        Meta(
+            gt=0,
+            description="age at which a co-visitation counts half; lists are short, and what is "
+            "new pushes out what is weak in any case, so that a long one costs nothing",
+        ),
+    ] = 3_650 * 86_400.0
     transformer: Annotated[
         bool, Meta(description="off: experts and correction net only, four times faster")
     ] = True
