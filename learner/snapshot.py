@@ -1,7 +1,7 @@
 """Checkpoints and published versions on disk: whole, checked by hash, or not there at all.
 
-A snapshot is a folder with two files: `model.safetensors`, all arrays, and `manifest.json`, the
-hash of the first and everything that is not an array. Writing, in this order:
+A snapshot is a folder with two files: `model.safetensors`, all arrays, and `manifest.json`,
+everything that is not an array and the hash of both. Writing, in this order:
 
 1. both files into a folder with a temporary name, each flushed to the disk (a crash here leaves a
    temporary folder, which the next write removes);
@@ -31,7 +31,7 @@ from safetensors.numpy import save as save_arrays
 from stream.errors import BadRecord
 from stream.events import AdapterVersion
 
-FORMAT = 1
+FORMAT = 2
 _ARRAYS = "model.safetensors"
 _MANIFEST = "manifest.json"
 
@@ -52,7 +52,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int
     sha256: str
-    meta: dict[str, Any]
+    """Of the bytes of `meta`, then those of the arrays: offsets are as precious as weights."""
+    meta: msgspec.Raw
 
 
 class Snapshots:
@@ -84,15 +85,16 @@ class Snapshots:
         return self.folder / f"{number:012d}"
 
     def write(self, number: int, saved: Saved) -> str:
-        """Write a snapshot; returns the hash of its arrays."""
+        """Write a snapshot; returns its hash."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(".writing-*"):
             shutil.rmtree(left, ignore_errors=True)
 
         # 1. Under a temporary name.
         data = save_arrays({k: np.ascontiguousarray(v) for k, v in saved.arrays.items()})
-        digest = hashlib.sha256(data).hexdigest()
-        manifest = Manifest(format=FORMAT, sha256=digest, meta=saved.meta)
+        meta = msgspec.json.encode(saved.meta)
+        digest = _digest(meta, data)
+        manifest = Manifest(format=FORMAT, sha256=digest, meta=msgspec.Raw(meta))
         aside = self.folder / f".writing-{number}-{os.getpid()}"
         aside.mkdir()
         _write_flushed(aside / _ARRAYS, data)
@@ -132,7 +134,7 @@ def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
     try:
         manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
         data = (folder / _ARRAYS).read_bytes()
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise BadRecord(
             field="snapshot",
             value=str(error),
@@ -146,7 +148,7 @@ def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
             wanted=f"{FORMAT}, this version's",
             reason="failed",
         )
-    digest = hashlib.sha256(data).hexdigest()
+    digest = _digest(manifest.meta, data)
     if digest != manifest.sha256:
         wanted = f"{manifest.sha256}, as its manifest says"
         raise BadRecord(field="sha256", value=digest, wanted=wanted, reason="failed")
@@ -155,7 +157,7 @@ def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
             field="sha256", value=digest, wanted=f"{sha256}, as announced", reason="failed"
         )
     try:
-        return Saved(load_arrays(data), manifest.meta)
+        return Saved(load_arrays(data), msgspec.json.decode(manifest.meta))
     except Exception as error:  # safetensors raises its own, which has no common base
         raise BadRecord(
             field="arrays", value=str(error), wanted="a safetensors file", reason="failed"
@@ -198,6 +200,12 @@ def load_version(version: AdapterVersion) -> Saved:
         If its files are not what was announced: keep the live version then.
     """
     return read_snapshot(Path(version.path), version.sha256)
+
+
+def _digest(meta: msgspec.Raw | bytes, arrays: bytes) -> str:
+    digest = hashlib.sha256(meta)
+    digest.update(arrays)
+    return digest.hexdigest()
 
 
 def _write_flushed(path: Path, data: bytes) -> None:
