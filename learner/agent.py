@@ -97,7 +97,7 @@ def add_learner(
                 async with asyncio.timeout(TICK_S):
                     await app.stopping.wait()
 
-    def task(work: Callable[[], Awaitable[None]]) -> None:
+    def task(work: Callable[[], Awaitable[object]]) -> None:
         async def run(_: Any = None) -> None:
             try:
                 await work()
@@ -109,6 +109,7 @@ def add_learner(
 
     task(lambda: follower.follow(app.stopping))
     task(restore)
+    task(items_agent.prepare)
     task(tick)
     app.on_drain = agent.drain
     app.start_offsets = start_offsets

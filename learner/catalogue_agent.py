@@ -56,8 +56,16 @@ class CatalogueAgent:
         self._catalog = catalog
         self._make_encoder = encoder
         self._encoder: Encodes | None = None
+        self._preparing = asyncio.Lock()
         self._clock = clock
         self._stopping = stopping
+
+    async def prepare(self) -> Encodes:
+        """Load the encoder, unless it is loaded: at start, so that the first item need not wait."""
+        async with self._preparing:
+            if self._encoder is None:
+                self._encoder = await asyncio.to_thread(self._make_encoder)
+            return self._encoder
 
     async def __call__(self, run: Run) -> bool:
         """Take a run through all its steps but the acknowledgement; false if it was cut short."""
@@ -93,9 +101,8 @@ class CatalogueAgent:
         return items, [item_id for item_id, item in newest.items() if item is None], letters
 
     async def _encode(self, items: Sequence[Item]) -> bool:
-        if self._encoder is None:
-            self._encoder = await asyncio.to_thread(self._make_encoder)
-        parts = encode_items(items, self._encoder, self._known, self._clock.now_ms())
+        encoder = await self.prepare()
+        parts = encode_items(items, encoder, self._known, self._clock.now_ms())
         while (part := await asyncio.to_thread(_next, parts)) is not None:
             await self._publisher.publish(
                 self._topics.item_vectors,
