@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 
 from features.catalog import Catalog
-from learner.catalogue import Encodes, encode_items
+from learner.catalogue import PENDING, Encodes, describe_item, encode_items
 from stream.batching import Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
@@ -101,6 +101,8 @@ class CatalogueAgent:
         return items, [item_id for item_id, item in newest.items() if item is None], letters
 
     async def _encode(self, items: Sequence[Item]) -> bool:
+        if self._encoder is None:
+            await self._announce([item for item in items if self._known(item.item_id) is None])
         encoder = await self.prepare()
         parts = encode_items(items, encoder, self._known, self._clock.now_ms())
         while (part := await asyncio.to_thread(_next, parts)) is not None:
@@ -112,6 +114,15 @@ class CatalogueAgent:
             if self._stopping.is_set():
                 return False
         return True
+
+    async def _announce(self, items: Sequence[Item]) -> None:
+        """Make new items known while the encoder loads: what happens to them counts at once."""
+        now_ms = self._clock.now_ms()
+        announced = [describe_item(item, PENDING, None, now_ms) for item in items]
+        await self._publisher.publish(
+            self._topics.item_vectors,
+            [Outgoing(vector.item_id.encode(), msgpack_encode(vector)) for vector in announced],
+        )
 
     def _known(self, item_id: str) -> ItemVector | None:
         row = self._catalog.row(item_id)

@@ -359,6 +359,36 @@ def test_items_become_vectors_tombstones_stay_tombstones_and_rubbish_is_kept() -
     asyncio.run(story())
 
 
+def test_new_items_are_known_while_the_encoder_loads() -> None:
+    async def story() -> None:
+        wire = Wire()
+        known_first: list[int] = []
+
+        def load() -> Letters:
+            known_first.append(len(wire.values(TOPICS.item_vectors)))
+            return Letters()
+
+        agent = CatalogueAgent(
+            kafka=KafkaConfig(),
+            publisher=wire,
+            catalog=Catalog(WIDTH),
+            encoder=load,
+            clock=ManualClock(),
+            stopping=asyncio.Event(),
+        )
+        await agent(item_run(("a", Item(item_id="a", title="abba"))))
+        await agent(item_run(("b", Item(item_id="b", title="bee"))))
+        assert known_first == [1]  # the first item, and the encoder was loaded once
+        states = [decode_item_vector(value or b"") for value in wire.values(TOPICS.item_vectors)]
+        assert [(s.item_id, bool(s.vector)) for s in states] == [
+            ("a", False),
+            ("a", True),
+            ("b", True),
+        ]
+
+    asyncio.run(story())
+
+
 def test_only_a_changed_text_is_encoded_again() -> None:
     async def story() -> None:
         catalog, encoder, wire = Catalog(WIDTH), Letters(), Wire()
