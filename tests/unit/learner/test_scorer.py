@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from learner.config import CandidateConfig, LearnerConfig
+from learner.config import LearnerConfig
 from learner.online import OnlineLearner
 from learner.scorer import Scorer
 from learner.state import save_learner
