@@ -121,8 +121,6 @@ class StreamApp(faust.App):
     on_drain
         Awaited at a clean stop or a rebalance, after the runs in flight and before the commit:
         where the learner writes a last checkpoint and acknowledges.
-    at_stop
-        Awaited in order once the app has stopped: to close what agents used (`Publisher.stop`).
     waiting
         How many agents pause because a neighbour is away.
     failure
@@ -140,10 +138,8 @@ class StreamApp(faust.App):
         self.stream_config = stream_config
         self.failed = asyncio.Event()
         self.stopping = asyncio.Event()
-        self.handled_runs = 0
         self.ready = False
         self.waiting = 0
-        self.at_stop: list[Callable[[], Awaitable[None]]] = []
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -164,7 +160,6 @@ class StreamApp(faust.App):
         self._idle.clear()
         try:
             yield
-            self.handled_runs += 1
         finally:
             self._busy -= 1
             if not self._busy:

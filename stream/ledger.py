@@ -75,8 +75,3 @@ class Ledger:
     def committed(self, offset: int) -> None:
         """Remember what the broker confirmed: called after it said yes, never before."""
         self._committed = offset
-
-    @property
-    def pending(self) -> int:
-        """How many runs are fetched and not yet part of the finished prefix."""
-        return len(self._open)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -121,8 +120,3 @@ class Topics:
     def full(self, spec: TopicSpec) -> str:
         """The name of a topic on the broker."""
         return f"{self.prefix}{spec.name}"
-
-
-def json_schema(spec: TopicSpec) -> dict[str, Any] | None:
-    """The JSON Schema of a topic's payload; `None` for `dead-letters`, which holds any bytes."""
-    return None if spec.schema is None else msgspec.json.schema(spec.schema)

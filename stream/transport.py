@@ -255,12 +255,6 @@ class Consumer(driver.Consumer):
         self.app.monitor.on_tp_commit(mine)
         return True
 
-    # Progress ----------------------------------------------------------------------------------
-
-    def pending_by_partition(self) -> dict[TP, int]:
-        """Count the runs that are fetched and not yet committable."""
-        return {tp: ledger.pending for tp, ledger in self._ledgers.items()}
-
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 

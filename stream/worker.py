@@ -90,8 +90,6 @@ async def _run(app: StreamApp, on_ready: Callable[[], None] | None) -> int:
         logging.shutdown()
         os._exit(1)
     _fail_with(app, stop)
-    for close in app.at_stop:
-        await close()
     starting.cancel()
     return 0 if app.failure is None else 1
 
