@@ -100,8 +100,8 @@ def save_learner(learner: OnlineLearner) -> Saved:
     arrays |= _under("replay", learner.replay.state())
     trainer = learner.trainer
     arrays |= _under("net_adam", _named(trainer.net_adam.state().items()))
-    if trainer.behaviour_adam is not None:
-        arrays |= _under("behaviour_adam", _named(trainer.behaviour_adam.state().items()))
+    if trainer.behaviour is not None:
+        arrays |= _under("behaviour_adam", _named(trainer.behaviour.adam.state().items()))
     return Saved({name: np.array(array) for name, array in arrays.items()}, meta_of(learner))
 
 
@@ -124,8 +124,8 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
     learner.replay.restore(_part("replay", arrays), row_of_I)
     trainer = learner.trainer
     trainer.net_adam.restore(_tensors("net_adam", arrays))
-    if trainer.behaviour_adam is not None:
-        trainer.behaviour_adam.restore(_tensors("behaviour_adam", arrays))
+    if trainer.behaviour is not None:
+        trainer.behaviour.adam.restore(_tensors("behaviour_adam", arrays))
     learner.offsets = {int(partition): offset for partition, offset in meta["offsets"].items()}
     learner.learnt = meta["learnt"]
     learner.batches = meta["batches"]
