@@ -3,7 +3,8 @@
 The shop is pure and seeded: the same seed, configuration and recommendations seen give the same
 records, byte for byte. What it hides can be learnt: a visit stays with one interest, items lead on
 to look-alikes and accessories, tastes prefer styles, brands and prices that stand in the texts, and
-some items are famous. The truth about shifts is in `planted_shifts`.
+some items are famous. The truth about shifts is in `planted_shifts`. On demand a season begins: an
+abrupt change for everyone (`stream.shop_season`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from stream.events import Click, Event, Item, Recommendation, Request, json_enco
 from stream.parse import TopicKind, parse_event
 from stream.shop_catalogue import Catalogue
 from stream.shop_faults import FAULTS, break_record
-from stream.shop_shoppers import PlantedShift, make_shoppers
+from stream.shop_season import Season
+from stream.shop_shoppers import PlantedShift, Shopper, make_shoppers
 from stream.shop_visits import Visit, act
 from stream.shop_words import SHELVES
 
@@ -54,6 +56,13 @@ class ShopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shift_share: Annotated[
         Share, Meta(description="share of such shoppers' visits that begin with a shift")
     ] = 0.1
+    season_at: Annotated[
+        int | None,
+        Meta(ge=1, description="events after which a season begins, abruptly and for everyone"),
+    ] = None
+    season_share: Annotated[
+        float, Meta(ge=0, le=1, description="share of shoppers whom the season moves")
+    ] = 0.8
     bot_share: Annotated[Share, Meta(description="share of bots' events")] = 0.01
     duplicate_share: Annotated[Share, Meta(description="share of records sent twice")] = 0.02
     broken_share: Annotated[Share, Meta(description="share of broken records")] = 0.01
@@ -107,6 +116,7 @@ class Shop:
         self._bot_left = 0
         self._bot: tuple[str, str] = ("", "")
         self._late: deque[tuple[int, ShopRecord]] = deque()
+        self._season: Season | None = None
 
     def items(self) -> list[Item]:
         """The catalogue as it is now."""
@@ -144,6 +154,8 @@ class Shop:
     def step(self) -> list[ShopRecord]:
         """Let one shopper do one thing, and return it with whatever else is sent meanwhile."""
         rng, config = self._rng, self.config
+        if self.events == config.season_at and self._season is None:
+            self._season = Season(rng, self._catalogue, config.season_share)
         self._now_ms += rng.expovariate(1.0 / config.mean_gap_ms)
         out: list[ShopRecord] = []
         if len(self._visits) < config.open_visits:
@@ -180,23 +192,24 @@ class Shop:
         rng, config = self._rng, self.config
         shopper = rng.choices(self._shoppers, self._activity)[0]
         known = shopper.events - shopper.events_at_shift
-        if known >= config.shift_after and rng.random() < config.shift_share:
-            old, new = shopper.shift(rng)
-            self.planted_shifts.append(
-                PlantedShift(
-                    shopper.user_id,
-                    self.events,
-                    self._ms,
-                    shopper.events,
-                    SHELVES[old].path,
-                    SHELVES[new].path,
-                )
-            )
+        moves: tuple[int, int] | None = None
+        if self._season is not None and self._season.moves(rng, shopper):
+            moves = shopper.shift(rng, self._season.fame)
+        elif known >= config.shift_after and rng.random() < config.shift_share:
+            moves = shopper.shift(rng)
+        if moves is not None:
+            self._plant(shopper, *moves)
         self._visit_count += 1
         session_id = f"{self._run}-s{self._visit_count}"
         left = 2 + int(rng.expovariate(1 / 5))
         self._visits.append(Visit(shopper, session_id, shopper.topic(rng), left))
         return self._request(self._visits[-1])
+
+    def _plant(self, shopper: Shopper, old: int, new: int) -> None:
+        paths = (SHELVES[old].path, SHELVES[new].path)
+        self.planted_shifts.append(
+            PlantedShift(shopper.user_id, self.events, self._ms, shopper.events, *paths)
+        )
 
     def _request(self, visit: Visit) -> ShopRecord:
         context = None

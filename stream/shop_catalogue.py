@@ -74,6 +74,11 @@ class Catalogue:
         for ware in self._rng.sample(self.wares, k=max(1, len(self.wares) // 50)):
             ware.weight = self._fresh_weight()
 
+    def redraw_fame(self) -> None:
+        """Draw anew what is in fashion, for all wares at once."""
+        for ware in self.wares:
+            ware.weight = self._fresh_weight()
+
     def set_price(self, number: int, price: float) -> Item:
         """Change a price and return the item's new record."""
         return self._replace(number, price=round(price, 2))

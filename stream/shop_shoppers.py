@@ -86,17 +86,29 @@ class Shopper:
         taste = 0.5 if ware.style == self.style_on[ware.shelf] else -0.3
         return min(5, max(1, round(3.7 + ware.quality + taste + rng.gauss(0, 0.6))))
 
-    def shift(self, rng: Random) -> tuple[int, int]:
-        """Move the main interest to another department; returns the old shelf and the new one."""
+    def shift(self, rng: Random, fame: Sequence[float] | None = None) -> tuple[int, int]:
+        """Move the main interest to another department; returns the old shelf and the new one.
+
+        With `fame`, one value for each shelf, the wanted shelves gain most.
+        """
         old = self.main
         away = [
             shelf
             for shelf in range(len(SHELVES))
             if SHELVES[shelf].path[0] not in (SHELVES[old].path[0], SHELVES[self.side].path[0])
         ]
-        self.main = rng.choice(away)
+        self.main = (
+            rng.choice(away) if fame is None else rng.choices(away, [fame[s] for s in away])[0]
+        )
         self.events_at_shift = self.events
         return old, self.main
+
+
+def shelf_fame(rng: Random) -> list[float]:
+    """Draw how much each shelf is wanted: the first some eight times as much as the last."""
+    shelves = range(len(SHELVES))
+    order = rng.sample(shelves, k=len(shelves))
+    return [1.0 / (1 + order[shelf]) ** 0.7 for shelf in shelves]
 
 
 def make_shoppers(rng: Random, count: int) -> list[Shopper]:
@@ -107,8 +119,7 @@ def make_shoppers(rng: Random, count: int) -> list[Shopper]:
     ['shopper-0000', 'shopper-0001', 'shopper-0002']
     """
     shelves = range(len(SHELVES))
-    order = rng.sample(shelves, k=len(shelves))
-    fame = [1.0 / (1 + order[shelf]) ** 0.7 for shelf in shelves]
+    fame = shelf_fame(rng)
     shoppers = []
     for number in range(count):
         main = rng.choices(shelves, fame)[0]

@@ -73,6 +73,11 @@ Examples:
     "--rate", "rate_per_s", type=click.FloatRange(min=0, min_open=True), help="Events per second."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the simulated shop.")
+@click.option(
+    "--season-at",
+    type=click.IntRange(min=1),
+    help="Events after which most shoppers of the simulated shop want something else.",
+)
 @click.option("--fresh", is_flag=True, help="Start anew: remove what is in the data folder.")
 @click.option("--json", is_flag=True, help="Print the figures as one JSON line.")
 @click.option(

@@ -56,6 +56,8 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded log to play instead of the simulated shop."""
     seed: int = 7
     rate_per_s: float | None = None
+    season_at: int | None = None
+    """Events of the simulated shop after which a season begins: an abrupt change for everyone."""
     json: bool = False
     fresh: bool = False
     embedded: bool = True
@@ -102,7 +104,7 @@ def run(options: DemoOptions) -> int:
     script: Script = (
         LogScript(log, options.events, clock)
         if log
-        else ShopScript(options.seed, rate_per_s, clock)
+        else ShopScript(options.seed, rate_per_s, clock, options.season_at)
     )
     settings = demo_settings(options.settings, log.name if log else None)
     figures, settled, restarts = _play(options, settings, script, rate_per_s, clock)

@@ -53,13 +53,18 @@ class ShopScript:
         Events per second that will be played: the shop's clock then keeps up with ours.
     clock
         When the shop opens.
+    season_at
+        Events after which a season begins, at which interests and fame change abruptly; or never.
     """
 
-    def __init__(self, seed: int, rate_per_s: float, clock: Clock) -> None:
+    def __init__(
+        self, seed: int, rate_per_s: float, clock: Clock, season_at: int | None = None
+    ) -> None:
         self.title = "the simulated shop"
-        self._shop = Shop(
-            seed, ShopConfig(start_ms=clock.now_ms(), mean_gap_ms=1000.0 / rate_per_s)
+        config = ShopConfig(
+            start_ms=clock.now_ms(), mean_gap_ms=1000.0 / rate_per_s, season_at=season_at
         )
+        self._shop = Shop(seed, config)
 
     def items(self) -> Iterable[Line]:
         """The catalogue at opening."""

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from random import Random
 from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -154,6 +155,39 @@ def test_planted_shifts_move_what_a_shopper_looks_at() -> None:
         future = of_user[shift.user_id][shift.user_events : shift.user_events + 40]
         moved += future.count(shift.to_category) > past.count(shift.to_category)
     assert moved / len(shop.planted_shifts) > 0.75
+
+
+def test_a_season_changes_what_is_wanted_from_one_event_to_the_next() -> None:
+    config = ShopConfig(shift_share=0, bot_share=0)
+    plain = Shop(3, config).clean_events(6_000)
+    shop = Shop(3, msgspec.structs.replace(config, season_at=3_000, season_share=0.8))
+    events = shop.clean_events(6_000)
+    assert events[:3_000] == plain[:3_000]
+
+    path_of = {item.item_id: item.category for item in shop.items()}
+
+    def visited(user_id: str, part: list[Event]) -> Counter[object]:
+        return Counter(path_of[e.item_id] for e in part if e.user_id == user_id)
+
+    moved = {shift.user_id: shift for shift in shop.planted_shifts}
+    assert all(shift.event >= 3_000 for shift in moved.values())
+    came = {event.user_id for event in events[3_200:]}
+    assert len(came & moved.keys()) / len(came) == pytest.approx(0.8, abs=0.12)
+    old = [visited(user, events[:3_000])[shift.from_category] for user, shift in moved.items()]
+    new = [visited(user, events[3_000:])[shift.to_category] for user, shift in moved.items()]
+    still = [visited(user, events[3_000:])[shift.from_category] for user, shift in moved.items()]
+    assert sum(new) > 0.7 * sum(old)
+    assert sum(still) < 0.3 * sum(new)
+    before, after = (
+        Counter(e.item_id for e in part) for part in (plain[1_500:3_000], plain[3_000:4_500])
+    )
+    season = Counter(e.item_id for e in events[3_000:4_500])
+    assert overlap(before, season) < 0.5 * overlap(before, after)
+
+
+def overlap(one: Counter[str], other: Counter[str]) -> int:
+    """How many of the twenty most wanted items of two times are the same."""
+    return len({i for i, _ in one.most_common(20)} & {i for i, _ in other.most_common(20)})
 
 
 def test_stars_and_texts_agree_and_reviews_follow_purchases() -> None:
