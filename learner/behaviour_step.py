@@ -5,14 +5,19 @@ Legend: `B` examples, `C` scored items, `U` distinct rows, `D` width, `I` catalo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from learner.batch import Histories
 from learner.behaviour import Steps
 from learner.optim import Adam
 from learner.ranker import Ranker
+from learner.update_rules.choose import make_rule
+from learner.update_rules.rule import Attempt, Student
 
 POPULAR_SHARE = 0.5
 """Half of the negatives are drawn as often as they are taken, half evenly: the first are hard, the
@@ -36,8 +41,33 @@ class BehaviourTrainer:
         self.ranker = ranker
         self.model = ranker.behaviour
         self.config = ranker.config.train
-        learnt = self.model.learnt()
-        self.adam = Adam(learnt, dict.fromkeys(learnt, self.config.transformer_rate))
+        self.rule = make_rule(self.config.update_rule, self.model)
+        learnt = self.rule.learnt()
+        rate = self.config.transformer_rate * self.rule.rate
+        self.adam = Adam(learnt, dict.fromkeys(learnt, rate))
+        self.block = 0
+        self.passed = 0
+
+    def student(self) -> Student:
+        """What is taught, as the rule sees it."""
+        return Student(self.model, self.ranker.residuals, self._text_IE(), self.ranker.config.seed)
+
+    def _text_IE(self) -> Tensor | None:
+        text_IE = self.ranker.tower.text_IE()
+        return text_IE if self.ranker.tower.has_text else None
+
+    def begin_block(self) -> None:
+        """End a block and begin the next: what was learnt is consolidated as the rule says."""
+        self.block += 1
+        self.passed = 0
+        self.adam.forget(self.rule.begin_block(self.student(), self.block))
+        self.ranker.tower.stale()
+
+    def pass_by(self, examples: int) -> None:
+        """Count new examples; a stream's blocks are all equally long."""
+        if self.passed >= self.config.consolidate_every:
+            self.begin_block()
+        self.passed += examples
 
     def step(
         self,
@@ -45,6 +75,8 @@ class BehaviourTrainer:
         target_B: NDArray[np.int32],
         factor: float,
         generator: np.random.Generator,
+        *,
+        replayed: bool = False,
     ) -> None:
         """Sampled softmax with logQ correction, on top of log-popularity.
 
@@ -78,8 +110,9 @@ class BehaviourTrainer:
         at_U = torch.from_numpy(rows_U.astype(np.int64))
         residual_UD = ranker.residuals.vectors_ID[at_U].to(device).requires_grad_()
         with ranker.autocast():
-            if ranker.tower.has_text:
-                items_UD = model.towers(ranker.tower.text_IE()[at_U.to(device)], residual_UD)
+            text_IE = self._text_IE()
+            if text_IE is not None:
+                items_UD = model.towers(text_IE[at_U.to(device)], residual_UD)
             else:
                 items_UD = residual_UD
             users_BD = model.users(items_UD, steps)
@@ -89,11 +122,26 @@ class BehaviourTrainer:
         # 3. Step.
         offset = torch.from_numpy(offset_C.astype(np.float32)).to(device)
         label_B = torch.from_numpy(np.searchsorted(columns_C, target_B)).to(device)
-        loss = torch.nn.functional.cross_entropy(logits_BC + offset, label_B)
-        torch.autograd.backward(loss)
+        logits_BC = logits_BC + offset
+        loss = torch.nn.functional.cross_entropy(logits_BC, label_B)
+        attempt = Attempt(loss, logits_BC, offset, past, columns_C, replayed, text_IE)
+        torch.autograd.backward(self.rule.loss(attempt))
         self.adam.step(factor)
         assert residual_UD.grad is not None
         ranker.residuals.update(
             rows_U.astype(np.int32), residual_UD.grad.cpu(), factor * self.config.residual_rate
         )
         ranker.tower.stale()
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """What a snapshot keeps, beside weights and moments."""
+        kept: dict[str, NDArray[np.generic]] = {"blocks": np.array([self.block, self.passed])}
+        return kept | {f"rule.{name}": array for name, array in self.rule.state().items()}
+
+    def restore(
+        self, state: Mapping[str, NDArray[np.generic]], row_of_I: NDArray[np.int64]
+    ) -> None:
+        """Take a snapshot; the model was restored before."""
+        self.block, self.passed = (int(n) for n in state["blocks"])
+        own = {k.removeprefix("rule."): v for k, v in state.items() if k.startswith("rule.")}
+        self.rule.restore(self.student(), own, row_of_I)

@@ -9,6 +9,10 @@ from msgspec import Meta
 
 Device = Literal["auto", "cpu", "cuda"]
 
+UpdateRuleName = Literal[
+    "single", "cumulative", "pull", "two-speeds", "distillation", "full", "items"
+]
+
 HALF_LIVES_S: tuple[float, ...] = (6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, float("inf"))
 """The half-lives of popularity: a flash sale, a day, a week, a season, and for ever."""
 
@@ -105,12 +109,33 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(description="step sizes of the correction nets, which are weighed online"),
     ] = (1e-3, 4e-3)
     transformer_rate: Annotated[float, Meta(gt=0, description="step size of the adapters")] = 3e-3
+    update_rule: Annotated[
+        UpdateRuleName,
+        Meta(
+            description="how the transformer follows the stream: one adapter (single), one per "
+            "block, summed (cumulative), pulled to where it was (pull), a quick one over a slow "
+            "one (two-speeds), held to what it said (distillation), all weights (full), or the "
+            "items' vectors alone (items)"
+        ),
+    ] = "single"
+    consolidate_every: Annotated[
+        int, Meta(ge=1, description="examples after which a rule consolidates what was learnt")
+    ] = 20_000
     residual_rate: Annotated[
         float, Meta(gt=0, description="step size of the items' residual vectors (Adagrad)")
     ] = 0.1
     negatives: Annotated[
         int, Meta(ge=1, le=8192, description="sampled negatives of the transformer's loss")
     ] = 256
+    judged: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=8192,
+            description="examples of a micro-batch that the published versions rank as well, for "
+            "the gate: more finds a bad version sooner, and takes time from learning",
+        ),
+    ] = 32
     drift_factor: Annotated[
         float, Meta(ge=1, le=100, description="step size after a drift signal, times")
     ] = 3.0

@@ -62,7 +62,7 @@ FIRST_VERSION = 64
 AGES_PER_BATCH = 32
 """Examples of a micro-batch whose age is measured, evenly spread."""
 
-_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/")
+_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/", "update_rule/")
 """The arrays of a checkpoint that scoring doesn't need."""
 
 log = logging.getLogger(__name__)

@@ -53,6 +53,7 @@ class LearnReport:
     signals: tuple[str, ...]
     rank_N: NDArray[np.float64]
     rank_prior_N: NDArray[np.float64]
+    rank_popularity_N: NDArray[np.float64]
 
 
 class OnlineLearner:
@@ -198,7 +199,7 @@ class OnlineLearner:
         self.replay.add(lesson)
         for _ in range(self.config.train.replays if len(self.replay) > len(lesson) else 0):
             again = self.replay.sample(len(lesson), generator)
-            self.trainer.step(again, factor, generator)
+            self.trainer.step(again, factor, generator, replayed=True)
             batch.steps += 1
         batch.steps += 1
         self.response.pass_by(len(target_B))
@@ -255,6 +256,7 @@ class OnlineLearner:
             signals=tuple(name for b in seen for name in b.signals),
             rank_N=rank["online"],
             rank_prior_N=rank["prior"],
+            rank_popularity_N=rank["popularity"],
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -48,6 +48,12 @@ class Adam:
             square = self._square[name].lerp_(gradient.square(), 1 - _BETA2)
             parameter.sub_(factor * fix * self.rates[name] * mean / (square.sqrt() + _EPS))
             parameter.grad = None
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let parameters that were started anew not inherit the moments of what they were."""
+        for name in names:
+            self._mean[name].zero_()
+            self._square[name].zero_()
 
     def state(self) -> dict[str, Tensor]:
         """What a snapshot keeps."""

@@ -14,7 +14,9 @@ from features.catalog import Catalog
 from learner.config import LearnerConfig
 from learner.online import OnlineLearner
 from learner.ranker import Ranker
+from learner.replay import Replay
 from learner.snapshot import Arrays, Saved
+from learner.step import Trainer
 
 _IDS = "items"
 
@@ -102,6 +104,7 @@ def save_learner(learner: OnlineLearner) -> Saved:
     arrays |= _under("net_adam", _named(trainer.net_adam.state().items()))
     if trainer.behaviour is not None:
         arrays |= _under("behaviour_adam", _named(trainer.behaviour.adam.state().items()))
+        arrays |= _under("update_rule", trainer.behaviour.state())
     return Saved({name: np.array(array) for name, array in arrays.items()}, meta_of(learner))
 
 
@@ -126,6 +129,7 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
     trainer.net_adam.restore(_tensors("net_adam", arrays))
     if trainer.behaviour is not None:
         trainer.behaviour.adam.restore(_tensors("behaviour_adam", arrays))
+        trainer.behaviour.restore(_part("update_rule", arrays), row_of_I)
     learner.offsets = {int(partition): offset for partition, offset in meta["offsets"].items()}
     learner.learnt = meta["learnt"]
     learner.batches = meta["batches"]
@@ -133,6 +137,19 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
     learner.response.excess = meta["drift_excess"]
     for name, (total, weight) in meta["recent"].items():
         learner.recent[name].total, learner.recent[name].weight = total, weight
+
+
+def go_back(learner: OnlineLearner, arrays: Arrays) -> None:
+    """Take a learner back to weights and counts of before, but not to offsets of before.
+
+    Nothing that only learning needs is left: the moments of its steps and the examples to replay
+    belong to the weights that are given up.
+    """
+    load_ranker(learner.ranker, arrays)
+    learner.ranker.blend = 1.0  # of a version whose correction was off
+    train, model = learner.config.train, learner.config.model
+    learner.trainer = Trainer(learner.ranker)
+    learner.replay = Replay(train.replay_size, model.transformer_steps, train.listed)
 
 
 def ranker_of(saved: Saved, catalog: Catalog, device: str = "auto") -> Ranker:

@@ -68,14 +68,24 @@ class Trainer:
         )
         self.behaviour = BehaviourTrainer(ranker) if ranker.behaviour is not None else None
 
-    def step(self, lesson: Lesson, factor: float, generator: np.random.Generator) -> float:
+    def step(
+        self,
+        lesson: Lesson,
+        factor: float,
+        generator: np.random.Generator,
+        *,
+        replayed: bool = False,
+    ) -> float:
         """Learn from a batch; returns the mean loss of the correction nets before the step."""
         known = np.flatnonzero(lesson.target_B >= 0)
         if not len(known):
             return 0.0
         loss = self._teach_nets(lesson, factor)
         if self.behaviour is not None:
-            self.behaviour.step(lesson.past.take(known), lesson.target_B[known], factor, generator)
+            if not replayed:
+                self.behaviour.pass_by(len(known))
+            past, target_B = lesson.past.take(known), lesson.target_B[known]
+            self.behaviour.step(past, target_B, factor, generator, replayed=replayed)
         self.ranker.trained = True
         return loss
 
