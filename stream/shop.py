@@ -23,7 +23,7 @@ from stream.shop_catalogue import Catalogue
 from stream.shop_faults import FAULTS, break_record
 from stream.shop_season import Season
 from stream.shop_shoppers import PlantedShift, Shopper, make_shoppers
-from stream.shop_visits import Visit, act
+from stream.shop_visits import Visit, act, enter
 from stream.shop_words import SHELVES
 
 _BURST = 12
@@ -95,7 +95,7 @@ class Shop:
     >>> [record.topic_kind for record in shop.step()]
     ['requests', 'clicks']
     >>> [(event.user_id, event.item_id) for event in shop.clean_events(2)]
-    [('shopper-0140', 'headphones-0484'), ('shopper-0140', 'speakers-0045')]
+    [('shopper-0140', 'headphones-0404'), ('shopper-0214', 'running-0058')]
     """
 
     def __init__(self, seed: int, config: ShopConfig | None = None) -> None:
@@ -201,8 +201,7 @@ class Shop:
             self._plant(shopper, *moves)
         self._visit_count += 1
         session_id = f"{self._run}-s{self._visit_count}"
-        left = 2 + int(rng.expovariate(1 / 5))
-        self._visits.append(Visit(shopper, session_id, shopper.topic(rng), left))
+        self._visits.append(enter(rng, shopper, session_id))
         return self._request(self._visits[-1])
 
     def _plant(self, shopper: Shopper, old: int, new: int) -> None:

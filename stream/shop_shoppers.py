@@ -1,4 +1,11 @@
-"""The people of the simulated shop: their tastes, and how a taste picks an item."""
+"""The people of the simulated shop: their tastes, and how a taste picks an item.
+
+A shopper has a main interest, which most visits are about, and a side interest: some visits are
+about it alone, and most others have a glance at it. Now and then someone looks around anywhere, and
+leaves soon. When the main interest moves, the next visit is about the new one, and often the one
+after it; from then on visits are drawn as ever, so that side interest, looking around, reviews of
+what was bought for the old interest, and what is famous all stand between the events that tell.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +17,11 @@ from typing import NamedTuple
 from stream.shop_catalogue import STYLES, Catalogue, Ware, shelf_brands
 from stream.shop_words import SHELVES
 
-MAIN_SHARE, SIDE_SHARE = 0.72, 0.2
+MAIN_SHARE, SIDE_SHARE = 0.78, 0.14
 """How often a visit is about the main and the side interest; the rest is looking around."""
+
+FRESH_VISITS = (1, 2)
+"""Visits about a new main interest before any other: what made it new is still to be bought."""
 
 STYLE_FACTOR = 5.0
 BRAND_FACTOR = 2.5
@@ -46,17 +56,23 @@ class Shopper:
     follows_fashion: float
     events: int = 0
     events_at_shift: int = 0
+    fresh_visits: int = 0
     owned: set[int] = field(default_factory=set)
     to_review: list[int] = field(default_factory=list)
     shown: tuple[str, Sequence[int]] | None = None
     """The newest recommendation that the shopper saw: its id and its wares."""
 
-    def topic(self, rng: Random) -> int:
-        """Draw what this visit is about."""
+    def topic(self, rng: Random) -> tuple[int, bool]:
+        """Draw what a visit is about, and whether it is mere looking around."""
+        if self.fresh_visits:
+            self.fresh_visits -= 1
+            return self.main, False
         draw = rng.random()
         if draw < MAIN_SHARE:
-            return self.main
-        return self.side if draw < MAIN_SHARE + SIDE_SHARE else rng.randrange(len(SHELVES))
+            return self.main, False
+        if draw < MAIN_SHARE + SIDE_SHARE:
+            return self.side, False
+        return rng.randrange(len(SHELVES)), True
 
     def liking(self, ware: Ware) -> float:
         """How much the shopper likes a ware, its fame included."""
@@ -101,6 +117,7 @@ class Shopper:
             rng.choice(away) if fame is None else rng.choices(away, [fame[s] for s in away])[0]
         )
         self.events_at_shift = self.events
+        self.fresh_visits = rng.choice(FRESH_VISITS)
         return old, self.main
 
 

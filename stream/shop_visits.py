@@ -1,4 +1,8 @@
-"""What a shopper does in the shop: what leads from one item to the next, and to the till."""
+"""What a shopper does in the shop: what leads from one item to the next, and to the till.
+
+Of a visit's clicks some two in three stay on its shelf. The others follow accessories to another
+shelf and go on from there, glance at the side interest, or look at what is famous.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ RECOMMENDED_SHARE = 0.35
 SIMILAR_SHARE, ACCESSORY_SHARE, FAMOUS_SHARE = 0.4, 0.15, 0.12
 """What leads to the next item; in all other cases the shopper looks along the visit's shelf."""
 
+GLANCE_SHARE = 0.15
+"""How often looking along a shelf turns to the side interest for a while."""
+
 FAMOUS = 25
 
 REVIEW_SHARE = 0.4
@@ -30,6 +37,10 @@ VIEW_SHARE, CART_SHARE, BUY_SHARE = 0.6, 0.1, 0.6
 """Views and carts among the actions; how often what is in the cart is bought."""
 
 SINGLE_SHARE = 0.85
+
+
+MEAN_CLICKS, MEAN_LOOKS = 5.0, 1.0
+"""How long a visit goes on beyond its first clicks: one with a purpose, and mere looking around."""
 
 
 @dataclass
@@ -47,6 +58,13 @@ class Visit:
     def over(self) -> bool:
         """Whether the shopper leaves: never with something in the cart that is to be bought."""
         return self.left <= 0 and self.buying is None
+
+
+def enter(rng: Random, shopper: Shopper, session_id: str) -> Visit:
+    """Let a shopper come in, with something in mind or just to look around."""
+    shelf, idle = shopper.topic(rng)
+    least, mean = (1, MEAN_LOOKS) if idle else (2, MEAN_CLICKS)
+    return Visit(shopper, session_id, shelf, least + int(rng.expovariate(1 / mean)))
 
 
 def act(
@@ -98,22 +116,35 @@ def _follow_recommendation(
 
 
 def next_ware(rng: Random, catalogue: Catalogue, visit: Visit) -> int:
-    """Draw the item that a shopper looks at next, of those on sale."""
-    shopper, draw = visit.shopper, rng.random()
-    chosen: int | None = None
-    if visit.ware is not None and draw < SIMILAR_SHARE:
-        similar = catalogue.wares[visit.ware].similar
-        ranks = range(len(similar), 0, -1)
-        likely = rng.choices(similar, [rank * rank for rank in ranks])[0]
-        chosen = shopper.pick(rng, catalogue, (likely,))
-    elif visit.ware is not None and draw < SIMILAR_SHARE + ACCESSORY_SHARE:
-        chosen = shopper.pick(rng, catalogue, catalogue.wares[visit.ware].accessories)
-    elif draw > 1 - FAMOUS_SHARE:
-        famous = catalogue.famous(FAMOUS)
-        chosen = rng.choices(famous, [1 / (rank + 2) for rank in range(len(famous))])[0]
+    """Draw the item that a shopper looks at next, of those on sale.
+
+    Who comes in has something in mind; what leads on, leads on from the item looked at last.
+    """
+    shopper = visit.shopper
+    chosen, shelf = None, visit.shelf
+    if visit.ware is not None:
+        chosen = _led_on(rng, catalogue, visit, visit.ware)
+        shelf = shopper.side if rng.random() < GLANCE_SHARE else visit.shelf
     if chosen is None:
-        chosen = shopper.pick(rng, catalogue, catalogue.on_shelf[visit.shelf])
+        chosen = shopper.pick(rng, catalogue, catalogue.on_shelf[shelf])
     return chosen if chosen is not None else catalogue.famous(1)[0]
+
+
+def _led_on(rng: Random, catalogue: Catalogue, visit: Visit, number: int) -> int | None:
+    """Draw a look-alike, an accessory or something famous; often it is none of these."""
+    ware, draw = catalogue.wares[number], rng.random()
+    # Off the visit's shelf, look-alikes hold a shopper only half as well.
+    similar_share = SIMILAR_SHARE if ware.shelf == visit.shelf else SIMILAR_SHARE / 2
+    if draw < similar_share:
+        ranks = range(len(ware.similar), 0, -1)
+        likely = rng.choices(ware.similar, [rank * rank for rank in ranks])[0]
+        return visit.shopper.pick(rng, catalogue, (likely,))
+    if draw < similar_share + ACCESSORY_SHARE:
+        return visit.shopper.pick(rng, catalogue, ware.accessories)
+    if draw > 1 - FAMOUS_SHARE:
+        famous = catalogue.famous(FAMOUS)
+        return rng.choices(famous, [1 / (rank + 2) for rank in range(len(famous))])[0]
+    return None
 
 
 def _buy(rng: Random, catalogue: Catalogue, visit: Visit, ts_ms: int, event_id: str) -> Purchase:
