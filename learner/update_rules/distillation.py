@@ -38,6 +38,18 @@ class Distillation(Single):
         self._teacher = (copy.deepcopy(student.model), copy.deepcopy(student.residuals))
         return ()
 
+    def weigh(self, known: int, new: int, kept: int, fresh: int) -> None:
+        """Adapt the weight to a block's size (ADER, equation 5).
+
+        Parameters
+        ----------
+        known, new
+            Items before the block, and that the block has brought.
+        kept, fresh
+            Examples that are replayed, and that are new.
+        """
+        self.weight = WEIGHT * (known / max(known + new, 1) * kept / max(fresh, 1)) ** 0.5
+
     def loss(self, attempt: Attempt) -> Tensor:
         """Cross-entropy on what is new, distance from the teacher on what is replayed."""
         if self._teacher is None or not attempt.replayed:

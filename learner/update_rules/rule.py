@@ -93,6 +93,8 @@ class Single:
     rate = 1.0
 
     def __init__(self, model: Behaviour) -> None:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("lora_" in name or "." not in name)
         self._learnt = model.learnt()
 
     def learnt(self) -> dict[str, nn.Parameter]:

@@ -20,7 +20,7 @@ class Full(Single):
         super().__init__(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_("lora_" not in name)
-        self._learnt = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._learnt = model.learnt()
 
 
 class ItemsAlone(Single):
