@@ -1,0 +1,127 @@
+"""The referee: scores the published versions on what the learner is ranked on, for the gate.
+
+It keeps two versions as frozen rankers: the live one, and the good one to go back to, which is the
+newest that was proven better than the good one before. What the learner ranks is sampled, and both
+rank it as well. A version that gives way takes the learner back with it: weights and counts are
+those of the good version again, steps' moments and replay start empty, and what was learnt since
+stays forgotten, honest events as well. Offsets don't go back: no example is learnt twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.batch import make_histories
+from learner.gate import Decision, Gate, one_of_each_first
+from learner.measures import MISS, ranks
+from learner.online import LearnReport, OnlineLearner
+from learner.ranker import Ranker
+from learner.ranking_metrics import gains
+from learner.snapshot import Saved
+from learner.state import go_back, load_ranker, save_ranker
+from stream.events import AdapterVersion, Example
+
+_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/")
+"""The arrays of a checkpoint that scoring doesn't need."""
+
+
+class Version(NamedTuple):
+    """A published version: what was announced of it, and the ranker that it is."""
+
+    announced: AdapterVersion
+    ranker: Ranker
+
+
+class Referee:
+    """Watches a learner, and decides what becomes of its versions.
+
+    Parameters
+    ----------
+    learner
+        The challenger. Only `roll_back` changes it.
+    sample
+        Examples of a micro-batch that the versions are scored on as well.
+    """
+
+    def __init__(self, learner: OnlineLearner, sample: int) -> None:
+        self.gate = Gate()
+        self.live: Version | None = None
+        self.good: Version | None = None
+        self._learner = learner
+        self._sample = sample
+
+    def judge(self, examples: Sequence[Example], report: LearnReport) -> None:
+        """Look at examples that were just ranked and learnt; the versions rank a sample of them."""
+        if self.live is None or self.good is None or report.repeated:
+            return  # the report's ranks are those of new examples only
+        users = {example.user_id: n for n, example in enumerate(examples)}
+        user_N = np.array([users[example.user_id] for example in examples], np.int64)
+        at = one_of_each_first(user_N, self._sample)
+        sample = [examples[n] for n in at]
+        gain = {
+            "challenger": gains(report.rank_N[at]),
+            "prior": gains(report.rank_prior_N[at]),
+            "popularity": gains(report.rank_popularity_N[at]),
+            "live": gains(rank_by(self.live.ranker, sample)),
+        }
+        if self.good is not self.live:
+            gain["good"] = gains(rank_by(self.good.ranker, sample))
+        self.gate.see(gain, user_N[at])
+
+    def decide(self) -> Decision:
+        """What becomes of a version that is made now."""
+        return self.gate.decide()
+
+    def publish(self, announced: AdapterVersion, saved: Saved) -> None:
+        """A version is live from now on; the one before becomes the good one if it proved so."""
+        if self.live is not None and self.gate.now_good():
+            self.good = self.live
+            self.gate.forget("good")
+        spare = None
+        if self.live is not None and self.live is not self.good:
+            spare = self.live.ranker
+        ranker = spare or Ranker(self._learner.catalog, self._learner.config)
+        load_ranker(ranker, saved.arrays)
+        self.live = Version(announced, ranker)
+        if self.good is None:
+            self.good = self.live
+
+    def roll_back(self) -> AdapterVersion:
+        """Make the good version live again, and take the learner back to it."""
+        assert self.good is not None, "only a version that lost to the good one is rolled back"
+        go_back(self._learner, save_ranker(self.good.ranker))
+        self.live = self.good
+        self.gate.forget()
+        return self.good.announced
+
+
+def for_serving(saved: Saved, decision: Decision) -> Saved:
+    """What serving gets of a checkpoint: no more than scoring needs, the correction on or off."""
+    arrays = {name: a for name, a in saved.arrays.items() if not name.startswith(_FOR_LEARNING)}
+    if decision == "prior":
+        trained, _ = arrays["switches"]
+        arrays["switches"] = np.array([trained, 0.0])
+    return Saved(arrays, saved.meta)
+
+
+def rank_by(ranker: Ranker, examples: Sequence[Example]) -> NDArray[np.float64]:
+    """The ranks that a ranker gives the examples' items; one that is unknown is a miss."""
+    target_N = ranker.catalog.rows(example.item_id for example in examples)
+    known = np.flatnonzero(target_N >= 0)
+    rank_N = np.full(len(examples), MISS)
+    if not len(known):
+        return rank_N
+    past = make_histories(
+        ranker.catalog,
+        [example.history for example in examples],
+        [example.ts_ms for example in examples],
+        [example.user_events for example in examples],
+        ranker.config.model.steps,
+    ).take(known)
+    for part, scored in ranker.score_many(past, target_B=target_N[known]):
+        rank_N[known[part]] = ranks(scored.score_BK, scored.real_BK, scored.target_B)
+    return rank_N
