@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +26,18 @@ from stream.events import KINDS
 
 GAP_BUCKETS = 26
 """Gaps by powers of two from a second to a year: finer is noise, coarser hides sessions."""
+
+SESSION_S = 1_800.0
+"""A user who was away for half an hour comes back with something else in mind: the usual line."""
+
+PLACES = ("kinds", "gaps", "ratings", "hours", "weekdays", "sessions")
+"""What a step says beside its item: one row of each of these tables is added to it."""
+
+_SIZES = (len(KINDS), GAP_BUCKETS, 6, 24, 7, 2)
+_STARTS = np.concatenate([[0], np.cumsum(_SIZES)[:-1]])
+_DAY_S = 86_400
+_EPOCH_WEEKDAY = 3
+"""The first of January 1970 was a Thursday; Monday is 0."""
 
 ITEM_SCALE = 0.5
 """Length of a new residual: below, ids are hard to tell apart; above, text is drowned."""
@@ -86,6 +97,9 @@ class Behaviour(nn.Module):
             self.gaps = nn.Parameter(torch.randn(GAP_BUCKETS, D) * 0.1)
             self.ratings = nn.Parameter(torch.randn(6, D) * 0.1)
             self.hash_bytes = torch.randn(4, 256, D) * (ITEM_SCALE / (2 * D**0.5))
+        self.hours = nn.Parameter(torch.zeros(24, D))
+        self.weekdays = nn.Parameter(torch.zeros(7, D))
+        self.sessions = nn.Parameter(torch.zeros(2, D))
         self.output_DD = nn.Parameter(torch.zeros(D, D))
         self.width = D
 
@@ -109,14 +123,22 @@ class Behaviour(nn.Module):
         """Items as the transformer sees them, before and after it: (U, D)."""
         return text_UE @ self.project_DE.T + residual_UD
 
+    def tokens(self, items_UD: Tensor, steps: Steps) -> Tensor:
+        """The steps as the transformer reads them: item, kind, times and rating, added: (B, T, D).
+
+        A step knows when the next one came, or that it is now: the gap, hour and weekday are those
+        of the moment for which it helps to say what follows.
+        """
+        B, T = steps.item_BT.shape
+        table_PD = torch.cat([getattr(self, name) for name in PLACES])
+        said_NP = torch.zeros(len(steps.code_NF), len(table_PD), device=table_PD.device)
+        said_ND = said_NP.scatter_(1, steps.code_NF, 1.0) @ table_PD
+        items_ND = nn.functional.embedding(steps.item_BT.reshape(-1), items_UD)
+        return (items_ND + said_ND).view(B, T, self.width)
+
     def users(self, items_UD: Tensor, steps: Steps) -> Tensor:
         """Each user as a vector whose product with an item's tower scores it: (B, D)."""
-        tokens_BTD = (
-            items_UD[steps.item_BT]
-            + self.kinds[steps.kind_BT]
-            + self.gaps[steps.gap_BT]
-            + self.ratings[steps.rating_BT]
-        )
+        tokens_BTD = self.tokens(items_UD, steps)
         hidden_BTD = self.body(inputs_embeds=tokens_BTD, use_cache=False).last_hidden_state
         line_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
         last_BD = hidden_BTD[line_B, steps.last_B]
@@ -143,21 +165,72 @@ class Steps:
         following_BT = np.concatenate([ts_BT[:, 1:], past.now_B[:, None]], axis=1)
         last_B = np.maximum(length_B - 1, 0)
         following_BT[np.arange(len(past)), last_B] = past.now_B
-        gap_BT = np.maximum((following_BT - ts_BT) / 1000.0, 0.0)
-        gap_BT = np.minimum(np.log2(gap_BT + 1.0), GAP_BUCKETS - 1).astype(np.int64)
-        rating_BT = np.rint(take(past.ratings_BT, place_BT, 1)).clip(0, 5).astype(np.int64)
+        self._lay(
+            take(past.kinds_BT, place_BT, 1),
+            ts_BT,
+            following_BT,
+            take(past.ratings_BT, place_BT, 1),
+            length_B,
+            device,
+        )
 
-        def put(array: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(array).to(device)
+    @classmethod
+    def aligned(
+        cls,
+        rows_BT: NDArray[np.int32],
+        kinds_BT: NDArray[np.int8],
+        ts_BT: NDArray[np.int64],
+        following_BT: NDArray[np.int64],
+        ratings_BT: NDArray[np.float32],
+        length_B: NDArray[np.int64],
+        device: torch.device,
+    ) -> Steps:
+        """Steps that are laid out already, oldest first, and the time of what follows each."""
+        steps = cls.__new__(cls)
+        steps.rows_BT = rows_BT
+        steps._lay(kinds_BT, ts_BT, following_BT, ratings_BT, length_B, device)
+        return steps
 
-        self.kind_BT = put(take(past.kinds_BT, place_BT, 1).astype(np.int64))
-        self.gap_BT = put(np.where(real_BT, gap_BT, 0))
-        self.rating_BT = put(rating_BT)
-        self.last_B = put(last_B)
-        self.known_B = put((length_B > 0).astype(np.float32))
+    def _lay(
+        self,
+        kinds_BT: NDArray[np.int8],
+        ts_BT: NDArray[np.int64],
+        following_BT: NDArray[np.int64],
+        ratings_BT: NDArray[np.float32],
+        length_B: NDArray[np.int64],
+        device: torch.device,
+    ) -> None:
+        code_BTF = codes(kinds_BT, ts_BT, following_BT, ratings_BT)
+        self.code_NF = torch.from_numpy(code_BTF.reshape(-1, len(PLACES))).to(device)
+        self.last_B = torch.from_numpy(np.maximum(length_B - 1, 0)).to(device)
+        self.known_B = torch.from_numpy((length_B > 0).astype(np.float32)).to(device)
         self.item_BT = torch.zeros(0)
 
     def index(self, rows_U: NDArray[np.int32], device: torch.device) -> None:
         """Say where each step's item is in `rows_U`, which is sorted and holds all of them."""
         at_BT = np.searchsorted(rows_U, np.maximum(self.rows_BT, 0)).clip(0, len(rows_U) - 1)
         self.item_BT = torch.from_numpy(at_BT.astype(np.int64)).to(device)
+
+
+def codes(
+    kinds_BT: NDArray[np.int8],
+    ts_BT: NDArray[np.int64],
+    following_BT: NDArray[np.int64],
+    ratings_BT: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """What steps say beside their items, as rows of the tables `PLACES` laid end to end.
+
+    The first step of what is read begins a session.
+    """
+    code_BTF = np.empty((*ts_BT.shape, len(PLACES)), np.int64)
+    gap_BT = np.maximum((following_BT - ts_BT) / 1000.0, 0.0)
+    moment_BT = following_BT // 1000
+    code_BTF[:, :, 0] = kinds_BT
+    code_BTF[:, :, 1] = np.minimum(np.log2(gap_BT + 1.0), GAP_BUCKETS - 1)
+    code_BTF[:, :, 2] = np.rint(ratings_BT).clip(0, 5)
+    code_BTF[:, :, 3] = moment_BT // 3_600 % 24
+    code_BTF[:, :, 4] = (moment_BT // _DAY_S + _EPOCH_WEEKDAY) % 7
+    code_BTF[:, :1, 5] = 1
+    code_BTF[:, 1:, 5] = ts_BT[:, 1:] - ts_BT[:, :-1] >= SESSION_S * 1000
+    code_BTF += _STARTS
+    return code_BTF
