@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -146,64 +147,52 @@ class Behaviour(nn.Module):
         return out_BD
 
 
+class Laid(NamedTuple):
+    """Histories laid out oldest first, with the time of what follows each step; -1 is padding."""
+
+    rows_BT: NDArray[np.int32]
+    kinds_BT: NDArray[np.int8]
+    ts_BT: NDArray[np.int64]
+    following_BT: NDArray[np.int64]
+    ratings_BT: NDArray[np.float32]
+    length_B: NDArray[np.int64]
+
+
+def lay(past: Histories, steps: int) -> Laid:
+    """The newest steps of histories, moved to the left; what follows the newest is now."""
+    steps = min(steps, past.rows_BT.shape[1])
+    length_B = np.minimum(past.lengths_B, steps)
+    T = max(int(length_B.max(initial=1)), 1)
+    place_BT = past.rows_BT.shape[1] - length_B[:, None] + np.arange(T)
+    real_BT = np.arange(T) < length_B[:, None]
+    place_BT = np.where(real_BT, place_BT, past.rows_BT.shape[1] - 1)
+    take = np.take_along_axis
+    ts_BT = take(past.ts_BT, place_BT, 1)
+    following_BT = np.concatenate([ts_BT[:, 1:], past.now_B[:, None]], axis=1)
+    following_BT[np.arange(len(past)), np.maximum(length_B - 1, 0)] = past.now_B
+    return Laid(
+        np.where(real_BT, take(past.rows_BT, place_BT, 1), -1),
+        take(past.kinds_BT, place_BT, 1),
+        ts_BT,
+        following_BT,
+        take(past.ratings_BT, place_BT, 1),
+        length_B,
+    )
+
+
 class Steps:
     """Histories as the transformer reads them: oldest first, padding behind the newest step.
 
     A causal model never looks behind, so padding there needs no mask.
     """
 
-    def __init__(self, past: Histories, steps: int, device: torch.device) -> None:
-        steps = min(steps, past.rows_BT.shape[1])
-        length_B = np.minimum(past.lengths_B, steps)
-        T = max(int(length_B.max(initial=1)), 1)
-        place_BT = past.rows_BT.shape[1] - length_B[:, None] + np.arange(T)
-        real_BT = np.arange(T) < length_B[:, None]
-        place_BT = np.where(real_BT, place_BT, past.rows_BT.shape[1] - 1)
-        take = np.take_along_axis
-        self.rows_BT: NDArray[np.int32] = np.where(real_BT, take(past.rows_BT, place_BT, 1), -1)
-        ts_BT = take(past.ts_BT, place_BT, 1)
-        following_BT = np.concatenate([ts_BT[:, 1:], past.now_B[:, None]], axis=1)
-        last_B = np.maximum(length_B - 1, 0)
-        following_BT[np.arange(len(past)), last_B] = past.now_B
-        self._lay(
-            take(past.kinds_BT, place_BT, 1),
-            ts_BT,
-            following_BT,
-            take(past.ratings_BT, place_BT, 1),
-            length_B,
-            device,
-        )
-
-    @classmethod
-    def aligned(
-        cls,
-        rows_BT: NDArray[np.int32],
-        kinds_BT: NDArray[np.int8],
-        ts_BT: NDArray[np.int64],
-        following_BT: NDArray[np.int64],
-        ratings_BT: NDArray[np.float32],
-        length_B: NDArray[np.int64],
-        device: torch.device,
-    ) -> Steps:
-        """Steps that are laid out already, oldest first, and the time of what follows each."""
-        steps = cls.__new__(cls)
-        steps.rows_BT = rows_BT
-        steps._lay(kinds_BT, ts_BT, following_BT, ratings_BT, length_B, device)
-        return steps
-
-    def _lay(
-        self,
-        kinds_BT: NDArray[np.int8],
-        ts_BT: NDArray[np.int64],
-        following_BT: NDArray[np.int64],
-        ratings_BT: NDArray[np.float32],
-        length_B: NDArray[np.int64],
-        device: torch.device,
-    ) -> None:
-        code_BTF = codes(kinds_BT, ts_BT, following_BT, ratings_BT)
+    def __init__(self, past: Histories | Laid, steps: int, device: torch.device) -> None:
+        laid = past if isinstance(past, Laid) else lay(past, steps)
+        self.rows_BT = laid.rows_BT
+        code_BTF = codes(laid.kinds_BT, laid.ts_BT, laid.following_BT, laid.ratings_BT)
         self.code_NF = torch.from_numpy(code_BTF.reshape(-1, len(PLACES))).to(device)
-        self.last_B = torch.from_numpy(np.maximum(length_B - 1, 0)).to(device)
-        self.known_B = torch.from_numpy((length_B > 0).astype(np.float32)).to(device)
+        self.last_B = torch.from_numpy(np.maximum(laid.length_B - 1, 0)).to(device)
+        self.known_B = torch.from_numpy((laid.length_B > 0).astype(np.float32)).to(device)
         self.item_BT = torch.zeros(0)
 
     def index(self, rows_U: NDArray[np.int32], device: torch.device) -> None:

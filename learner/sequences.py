@@ -48,8 +48,13 @@ class Sequences:
     def only(self, keep_N: NDArray[np.bool_]) -> Sequences:
         """Some of the events; the users stay, some perhaps without any."""
         before = np.concatenate([[0], np.cumsum(keep_N)]).astype(np.int64)
-        columns = (self.rows_N, self.kinds_N, self.ts_N, self.ratings_N)
-        return Sequences(*(column[keep_N] for column in columns), before[self.starts_S])
+        return Sequences(
+            self.rows_N[keep_N],
+            self.kinds_N[keep_N],
+            self.ts_N[keep_N],
+            self.ratings_N[keep_N],
+            before[self.starts_S],
+        )
 
 
 @dataclass(frozen=True, slots=True)

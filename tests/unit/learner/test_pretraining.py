@@ -11,7 +11,8 @@ import torch
 
 from learner.behaviour import Behaviour
 from learner.config import ModelConfig
-from learner.pretraining import Pretraining, PretrainConfig, PretrainReport, hold_out, pretrain
+from learner.pretraining import Pretraining, hold_out, pretrain
+from learner.pretraining_config import PretrainConfig, PretrainReport
 from learner.pretraining_loss import Popularity, gbce_loss, softmax_loss
 from learner.sequences import Sequences, lay_out, shuffled, windows_of
 from learner.tower import Residuals
@@ -37,7 +38,7 @@ def names() -> list[str]:
 
 def trained(config: PretrainConfig, seed: int = 3) -> tuple[Behaviour, Residuals, PretrainReport]:
     model, residuals = Behaviour(MODEL, 8, seed), Residuals(MODEL.width)
-    return model, residuals, pretrain(model, residuals, None, rounds(), names(), config)
+    return model, residuals, pretrain(model, residuals, None, rounds(), config, item_ids=names())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_the_rule_of_a_log_is_learnt(loss: Literal["softmax", "gbce"], offset: b
 def test_text_alone_tells_items_apart() -> None:
     model = Behaviour(MODEL, ITEMS, 3)
     text = torch.eye(ITEMS)
-    report = pretrain(model, Residuals(MODEL.width), text, rounds(), names(), CONFIG)
+    report = pretrain(model, Residuals(MODEL.width), text, rounds(), CONFIG, item_ids=names())
     assert report.ndcg10 > 0.8
 
 
@@ -83,8 +84,8 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_run() -> None:
     config = msgspec.structs.replace(CONFIG, rate=0.5, epochs=30, patience=2)
     model, residuals, report = trained(config)
     assert len(report.epochs) == report.best + 2
-    again = Pretraining(model, residuals, None, rounds(), names(), config)
-    rank_N = again.validate()
+    again = Pretraining(model, residuals, None, rounds(), config, item_ids=names())
+    rank_N = again.rank(again.sequences, again.valid)
     assert float((rank_N <= 10).mean()) == pytest.approx(report.hr10)
 
 
@@ -100,7 +101,7 @@ def test_held_out_events_are_not_learnt() -> None:
     log = rounds()
     config = PretrainConfig(holdout="last")
     model = Behaviour(MODEL, 8, 3)
-    pretraining = Pretraining(model, Residuals(MODEL.width), None, log, names(), config)
+    pretraining = Pretraining(model, Residuals(MODEL.width), None, log, config, item_ids=names())
     assert pretraining.windows.positions() == len(log.rows_N) - 2 * len(log)
     ends = pretraining.train.rows_N[pretraining.train.ends_S - 1]
     assert (ends == log.rows_N[log.ends_S - 2]).all()
@@ -135,3 +136,35 @@ def test_the_sampled_loss_is_the_full_one_in_the_mean() -> None:
         picked = logits[:, torch.from_numpy(columns.items_C)]
         sampled.append(float(softmax_loss(picked, columns)))
     assert np.mean(sampled) == pytest.approx(full, abs=0.15)
+
+
+def test_resumed_equals_never_stopped() -> None:
+    config = msgspec.structs.replace(CONFIG, epochs=4, dropout=0.2)
+    straight = trained(config)
+    kept = []
+    half = msgspec.structs.replace(config, epochs=2)
+    model, residuals = Behaviour(MODEL, 8, 3), Residuals(MODEL.width)
+    pretrain(
+        model,
+        residuals,
+        None,
+        rounds(),
+        half,
+        item_ids=names(),
+        after_epoch=lambda pretraining, _: kept.append(pretraining.state()),
+    )
+    model, residuals = Behaviour(MODEL, 8, 3), Residuals(MODEL.width)
+    report = pretrain(model, residuals, None, rounds(), config, item_ids=names(), resume=kept[-1])
+    assert [e.number for e in report.epochs] == [1, 2, 3, 4]
+    assert torch.equal(residuals.vectors_ID, straight[1].vectors_ID)
+    for a, b in zip(model.parameters(), straight[0].parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_state_of_other_options_is_not_gone_on_from() -> None:
+    model, residuals = Behaviour(MODEL, 8, 3), Residuals(MODEL.width)
+    one = Pretraining(model, residuals, None, rounds(), CONFIG, item_ids=names())
+    other = msgspec.structs.replace(CONFIG, negatives=8)
+    two = Pretraining(model, residuals, None, rounds(), other, item_ids=names())
+    with pytest.raises(ValueError, match="no-resume"):
+        two.restore(one.state())
