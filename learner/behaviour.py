@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from learner.base import load_transformer, read_heads
 from learner.batch import Histories
 from learner.config import ModelConfig
 from learner.huggingface import LlamaConfig, LlamaModel, LoraConfig, get_peft_model
@@ -47,7 +48,7 @@ ITEM_SCALE = 0.5
 def make_base(config: ModelConfig, seed: int) -> LlamaModel:
     """The frozen base: pretrained from a folder, or small and seeded."""
     if config.base:
-        return LlamaModel.from_pretrained(config.base, use_safetensors=True)
+        return load_transformer(config.base)
     shape = LlamaConfig(
         vocab_size=1,
         hidden_size=config.width,
@@ -103,6 +104,15 @@ class Behaviour(nn.Module):
         self.sessions = nn.Parameter(torch.zeros(2, D))
         self.output_DD = nn.Parameter(torch.zeros(D, D))
         self.width = D
+        self.heads = read_heads(config.base, text_width) if config.base else None
+        with torch.no_grad():
+            for name, value in self.heads.parameters.items() if self.heads else ():
+                self.get_parameter(name).copy_(value)
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether heads and items were pretrained too: then it has something to say at once."""
+        return self.heads is not None
 
     def learnt(self) -> dict[str, nn.Parameter]:
         """The parameters that follow the stream: adapters and heads, never the base."""
@@ -111,13 +121,17 @@ class Behaviour(nn.Module):
     def first_residuals(self, item_ids: Sequence[str]) -> Tensor:
         """What newly admitted items start from: a vector that depends on the id alone.
 
-        Ids without text would else be all the same to the model.
+        Ids without text would else be all the same to the model. Items that the base knows start
+        from what it has learnt of them.
         """
         code_N = np.array([zlib.crc32(i.encode()) for i in item_ids], np.uint32)
         total = torch.zeros(len(item_ids), self.width)
         for byte in range(4):
             at = ((code_N >> np.uint32(8 * byte)) & np.uint32(255)).astype(np.int64)
             total += self.hash_bytes[byte, torch.from_numpy(at)]
+        if self.heads is not None:
+            at_N, row_N = self.heads.known(item_ids)
+            total[at_N] = self.heads.vectors_ND[row_N]
         return total
 
     def towers(self, text_UE: Tensor, residual_UD: Tensor) -> Tensor:

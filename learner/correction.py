@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learner.features import F
+from learner.features import AT, F
 
 HIDDEN = 32
 
@@ -54,6 +54,11 @@ class Correction(nn.Module):
             "linear_RF": rate_R[:, None],
             "log_scale_A": SCALE_RATE,
         }
+
+    def begin_with(self, feature: str, weight: float) -> None:
+        """Count a feature from the start, in every net."""
+        with torch.no_grad():
+            self.linear_RF[:, AT[feature]] = weight
 
     def forward(self, features_BKF: Tensor, prior_BK: Tensor) -> Tensor:
         """Scores of every arm, (R + 1, B, K)."""

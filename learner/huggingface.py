@@ -85,7 +85,28 @@ with _only_what_is_called():
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaModel
 
-__all__ = ["LlamaConfig", "LlamaModel", "LoraConfig", "get_peft_model", "quiet_auto_classes"]
+__all__ = [
+    "LlamaConfig",
+    "LlamaModel",
+    "LoraConfig",
+    "get_peft_model",
+    "quiet_auto_classes",
+    "quietly",
+]
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without progress bars: a role's output belongs to its supervisor."""
+    from transformers.utils import logging  # noqa: PLC0415
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def quiet_auto_classes() -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -221,7 +221,8 @@ class OnlineLearner:
         if self.batches % EXPIRE_EVERY == 0:
             admitted = np.flatnonzero(residuals.admitted_I)
             newest_ms = experts.popularity.now_ms
-            residuals.expire(admitted[experts.last_ms_I[admitted] < newest_ms - IDLE_MS])
+            last_ms = experts.last_ms_I[admitted]
+            residuals.expire(admitted[(last_ms > 0) & (last_ms < newest_ms - IDLE_MS)])
 
     def _report(self, given: int, seen: Sequence[_Batch]) -> LearnReport:
         def joined(name: str) -> NDArray[np.float64]:

@@ -64,6 +64,10 @@ class DenseAdam:
             parameter.addcdiv_(mean, grad.add_(_EPS * fix), value=-scale)
             parameter.grad = None
 
+    def squares(self, name: str) -> Tensor:
+        """What Adagrad would have summed of late: the squared gradients of a thousand steps."""
+        return self._square[name] / (1 - _BETA2)
+
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
         kept = {"steps": torch.tensor([self.steps])}

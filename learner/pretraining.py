@@ -23,13 +23,16 @@ from learner.behaviour import Behaviour
 from learner.optim_dense import DenseAdam
 from learner.pretraining_config import Epoch, Moment, PretrainConfig, PretrainReport, Progress
 from learner.pretraining_loss import Popularity, gbce_loss, softmax_loss
-from learner.pretraining_student import Student, cut, offset_of
+from learner.pretraining_student import ITEMS, Student, cut, offset_of
 from learner.ranking_metrics import gains
 from learner.sequences import Sequences, Windows, last_windows, shuffled, windows_of
 from learner.snapshot import Saved
 from learner.tower import Residuals
 
 TOP = 10
+
+ONLINE_BATCH = 256.0
+"""Examples of a step online, over which a gradient is a mean: fewer than the positions here."""
 
 
 class Pretraining:
@@ -132,7 +135,9 @@ class Pretraining:
         """Put the best weights in place, and every item's vector among the residuals."""
         for name, parameter in self.student.parameters.items():
             parameter.copy_(self.best.get(name, parameter))
-        self.student.graduate(self.residuals)
+        batch = self.windows.positions() / max(1, len(self.windows)) * self.config.batch
+        squares = self.adam.squares(ITEMS) * (batch / ONLINE_BATCH) ** 2
+        self.student.graduate(self.residuals, squares)
         best = self.best_epoch
         return PretrainReport(
             epochs=tuple(self.epochs),

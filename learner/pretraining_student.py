@@ -139,9 +139,10 @@ class Student:
         return np.concatenate(ranks)
 
     @torch.no_grad()
-    def graduate(self, residuals: Residuals) -> None:
-        """Hand the item vectors over."""
-        residuals.admit(self.rows_N, self.parameters[ITEMS][:-1].detach().cpu().clone())
+    def graduate(self, residuals: Residuals, square_ND: Tensor) -> None:
+        """Hand the item vectors over, and the squared gradients behind them."""
+        vectors_ND = self.parameters[ITEMS][:-1].detach().cpu().clone()
+        residuals.admit(self.rows_N, vectors_ND, square_ND[:-1].mean(dim=1).cpu())
 
 
 class Cut(NamedTuple):

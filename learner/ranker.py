@@ -30,6 +30,10 @@ from learner.experts import Experts
 from learner.features import TOGETHER_FADE, describe
 from learner.tower import ItemTower, Residuals
 
+PRETRAINED_WEIGHT = 2.0
+"""What a pretrained transformer's score counts for in the nets before they have learnt: half of the
+log-odds that it stands for, as counted pairs will come to say the other half."""
+
 CHUNK = 64
 """Users scored at once: more would not fit the cache, fewer would pay Python's price."""
 
@@ -77,7 +81,9 @@ class Ranker:
             self.behaviour = Behaviour(config.model, catalog.width, config.seed).to(self.device)
         self.residuals = Residuals(self.behaviour.width if self.behaviour else 1)
         self.tower = ItemTower(catalog, self.device)
-        self.trained = False
+        self.trained = self.behaviour is not None and self.behaviour.pretrained
+        if self.trained:
+            self.correction.begin_with("behaviour", PRETRAINED_WEIGHT)
         self.blend = 1.0
 
     def autocast(self) -> Any:

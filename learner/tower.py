@@ -42,11 +42,13 @@ class Residuals:
             self.squares_I = torch.cat([self.squares_I, torch.zeros(grow)])
             self.admitted_I = np.pad(self.admitted_I, (0, grow))
 
-    def admit(self, rows_N: NDArray[np.int64], first_ND: Tensor) -> None:
-        """Give rows their first vectors."""
+    def admit(
+        self, rows_N: NDArray[np.int64], first_ND: Tensor, squares_N: Tensor | float = 0.0
+    ) -> None:
+        """Give rows their first vectors, and the squared gradients behind these, if any."""
         self.admitted_I[rows_N] = True
         self.vectors_ID[torch.from_numpy(rows_N)] = first_ND
-        self.squares_I[torch.from_numpy(rows_N)] = 0.0
+        self.squares_I[torch.from_numpy(rows_N)] = torch.as_tensor(squares_N)
 
     def expire(self, rows_N: NDArray[np.int64]) -> None:
         """Forget what was learnt of rows."""
@@ -102,6 +104,7 @@ class ItemTower:
         self._text_version = -1
         self.has_text = False
         self._towers_ID: Tensor | None = None
+        self._welcomed = 0
 
     def text_IE(self) -> Tensor:
         """The catalogue's text vectors on the device."""
@@ -123,8 +126,19 @@ class ItemTower:
         text_IE = self.text_IE()
         if self._towers_ID is None:
             residuals.reserve(len(text_IE))
+            self._welcome(model, residuals, len(text_IE))
             residual_ID = residuals.vectors_ID[: len(text_IE)].to(self.device)
             self._towers_ID = (
                 model.towers(text_IE, residual_ID) if self.has_text else residual_ID.clone()
             )
         return self._towers_ID
+
+    def _welcome(self, model: Behaviour, residuals: Residuals, items: int) -> None:
+        """Admit at once what a pretrained base knows of the rows that are new here."""
+        start, self._welcomed = self._welcomed, items
+        if model.heads is None or start >= items:
+            return
+        rows = [row for row in range(start, items) if not residuals.admitted_I[row]]
+        at, known = model.heads.known([self.catalog.item(row).item_id for row in rows])
+        rows_N = np.array([rows[n] for n in at], np.int64)
+        residuals.admit(rows_N, model.heads.vectors_ND[known], model.heads.squares_N[known])
