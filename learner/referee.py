@@ -28,6 +28,9 @@ from stream.events import AdapterVersion, Example
 _FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/")
 """The arrays of a checkpoint that scoring doesn't need."""
 
+MORE = 4
+"""How many times as many examples are sampled while it is open whether the shop has changed."""
+
 
 class Version(NamedTuple):
     """A published version: what was announced of it, and the ranker that it is."""
@@ -60,7 +63,8 @@ class Referee:
             return  # the report's ranks are those of new examples only
         users = {example.user_id: n for n, example in enumerate(examples)}
         user_N = np.array([users[example.user_id] for example in examples], np.int64)
-        at = one_of_each_first(user_N, self._sample)
+        most = self._sample * (MORE if self.gate.quarantine else 1)
+        at = one_of_each_first(user_N, most)
         sample = [examples[n] for n in at]
         gain = {
             "challenger": gains(report.rank_N[at]),
@@ -70,7 +74,7 @@ class Referee:
         }
         if self.good is not self.live:
             gain["good"] = gains(rank_by(self.good.ranker, sample))
-        self.gate.see(gain, user_N[at])
+        self.gate.see(gain)
 
     def decide(self) -> Decision:
         """What becomes of a version that is made now."""
@@ -80,7 +84,7 @@ class Referee:
         """A version is live from now on; the one before becomes the good one if it proved so."""
         if self.live is not None and self.gate.now_good():
             self.good = self.live
-            self.gate.forget("good")
+            self.gate.good_changed()
         spare = None
         if self.live is not None and self.live is not self.good:
             spare = self.live.ranker
@@ -89,6 +93,12 @@ class Referee:
         self.live = Version(announced, ranker)
         if self.good is None:
             self.good = self.live
+
+    def restore_learner(self) -> None:
+        """Take the learner back to the live version, which stays."""
+        assert self.live is not None, "only a learner whose version is live can go back to it"
+        go_back(self._learner, save_ranker(self.live.ranker))
+        self.gate.forget()
 
     def roll_back(self) -> AdapterVersion:
         """Make the good version live again, and take the learner back to it."""

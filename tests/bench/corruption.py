@@ -40,7 +40,7 @@ from stream.events import AdapterVersion, Event, Example, json_encode
 from stream.formats import open_log
 from tests.bench.shop import shop_catalogue, shop_log
 
-KINDS = ("random", "shuffled", "bot")
+KINDS = ("none", "random", "shuffled", "bot")
 WAYS = ("open", "gate", "frozen")
 PHASES = ("before", "during", "after")
 CLICKS = 10_000
@@ -134,6 +134,8 @@ class Stand:
         self.decisions.append(decision)
         if decision == "rolled-back":
             self.referee.roll_back()
+        elif decision == "restored":
+            self.referee.restore_learner()
         elif decision != "held":
             version = for_serving(save_learner(self.learner), decision)
             self.referee.publish(_announced(len(self.decisions)), version)
@@ -235,7 +237,7 @@ def main(arguments: Sequence[str]) -> None:
                 line: dict[str, object] = {"data": name, "corruption": kind, "way": way}
                 line |= {phase: round(value, 4) for phase, value in found.ndcg10.items()}
                 line |= {
-                    "decisions": "".join(d[0] for d in found.decisions),
+                    "decisions": "".join("=" if d == "restored" else d[0] for d in found.decisions),
                     "judging": round(found.judged_share, 3),
                 }
                 text = json_encode(line).decode() if asked.json else str(line)
