@@ -9,6 +9,7 @@ Shapes: `W` the width of the text vectors, `D` = 64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, NamedTuple
 
@@ -56,12 +57,22 @@ class InterestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shift_threshold: Annotated[
         float, Meta(gt=0, description="summed rise that makes a shift (Page-Hinkley)")
     ] = 0.8
-    shift_recent_events: Annotated[
-        int, Meta(ge=2, le=20, description="newest events that say where the interest moved to")
-    ] = 6
+    shift_evidence: Annotated[
+        float,
+        Meta(gt=0, description="evidence in the newest events that makes a shift by itself, nats"),
+    ] = 11.0
+    shift_evidence_agreed: Annotated[
+        float, Meta(gt=0, description="evidence that is enough when the divergence has risen, too")
+    ] = 8.0
+    shift_window_events: Annotated[
+        int, Meta(ge=3, le=40, description="how many events ago a shift may have begun")
+    ] = 10
+    shift_agree_events: Annotated[
+        int, Meta(ge=1, le=20, description="events for which a rise of the divergence counts")
+    ] = 4
     shift_cooldown_events: Annotated[
         int, Meta(ge=0, description="events after a shift in which no other is reported")
-    ] = 15
+    ] = 10
 
     def weight(self, event: Event) -> float:
         """How strongly an event pulls the interests towards its item, from 0 to 1.
@@ -149,6 +160,39 @@ class ItemSpace:
         )
         self._known[row] = (item, facts)
         return facts
+
+
+SAME_DEPARTMENT = 0.5
+"""Likeness of two items whose categories share no more than the top level: accessories lead there,
+and are a weak sign of another interest."""
+
+UNLIKE, ALIKE = 0.25, 0.5
+"""Cosines of items that have nothing in common, and of items of one kind: what sentence encoders
+give between and within categories. They speak where a shop has no categories."""
+
+
+def likeness(facts: Sequence[ItemFacts]) -> list[float]:
+    """How much each item is like the last of them, from 0 to 1: by category, else by text.
+
+    >>> tea, mug, bike = (ItemFacts(category=c) for c in ("Home > Tea", "Home > Mugs", "Bikes"))
+    >>> likeness([tea, mug, bike, tea])
+    [1.0, 0.5, 0.0, 1.0]
+    """
+    newest = facts[-1]
+    department = newest.category.partition(" > ")[0]
+    out: list[float] = []
+    for item in facts:
+        if item is newest or (item.category and item.category == newest.category):
+            out.append(1.0)
+        elif item.category and department:
+            same = item.category.partition(" > ")[0] == department
+            out.append(SAME_DEPARTMENT if same else 0.0)
+        elif item.vector_D is not None and newest.vector_D is not None:
+            cosine = float(item.vector_D @ newest.vector_D)
+            out.append(min(1.0, max(0.0, (cosine - UNLIKE) / (ALIKE - UNLIKE))))
+        else:
+            out.append(0.0)
+    return out
 
 
 def category_name(path: tuple[str, ...]) -> str:

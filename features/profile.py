@@ -25,9 +25,9 @@ from zlib import crc32
 
 import msgspec
 
-from features.interest import InterestConfig, Interests, ItemSpace, divergence, pull
+from features.interest import InterestConfig, Interests, ItemSpace, divergence, likeness, pull
 from features.profile_state import Mark, Profile
-from features.shift import Detector, ShiftState, moved
+from features.shift import Detector, ShiftState, evidence, moved
 from features.store import UserFeatures
 from stream.events import KINDS, Event, Example, InterestShift, Step
 
@@ -191,17 +191,25 @@ def _watch(
     before = profile.shift
     now = divergence(interests)
     detector_state, risen = detector.step(before.detector, now)
+    agreed = config.shift_agree_events if risen else max(0, before.agreed - 1)
     quiet = msgspec.structs.replace(
         before,
         detector=detector_state,
         divergence=now,
         cooldown=max(0, before.cooldown - 1),
+        agreed=agreed,
     )
-    if not risen or before.cooldown:
+    if before.cooldown:
         return quiet, None
-    recent = steps[-config.shift_recent_events :]
+    facts = [space.facts(step.item_id) for step in steps]
+    found = evidence(likeness(facts), config.shift_window_events)
+    if found < (config.shift_evidence_agreed if agreed else config.shift_evidence):
+        return quiet, None
+    window = config.shift_window_events
+    recent = zip(steps[-window:], facts[-window:], strict=True)
     move = moved(
-        _top(profile.categories), [(s.item_id, space.facts(s.item_id).category) for s in recent]
+        [item.category for item in facts[:-window]],
+        [(step.item_id, item.category) for step, item in recent],
     )
     if move is None:
         return quiet, None

@@ -1,12 +1,19 @@
 """Finding the moment at which a user's interest moves, from where and to where.
 
-Every event of a user yields a divergence between short-term and long-term interest. A detector
-(River's Page-Hinkley in production, see `features.drift_river`) says when it has risen for good.
+Two witnesses are heard at every event of a user:
+
+- **the newest events**: how much likelier they are if the interest has moved to what this event is
+  about than if the user goes on as before (`evidence`, a likelihood ratio over the last events);
+- **the two interest vectors**: whether the divergence between short-term and long-term interest has
+  risen for good (River's Page-Hinkley in production, see `features.drift_river`).
+
+The first can convince alone; when the second agrees, less is enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -37,6 +44,60 @@ class ShiftState(msgspec.Struct, frozen=True, array_like=True):
     count: int = 0
     last_ms: int = 0
     last_to: str = ""
+    agreed: int = 0
+    """Events for which a rise of the divergence still counts."""
+
+
+NEW_SHARE = 0.35
+"""Of a moved user's events, those that are taken to be drawn from the new interest; the rest are as
+before. Far less than shoppers show: what leads them elsewhere isn't evidence against a move."""
+
+PRIOR_EVENTS, PRIOR_LIKE = 4.0, 0.25
+"""What is assumed of every interest before anything was seen: four events, one of them of its kind.
+With less, two events on something never seen would be a shift."""
+
+LEAST_RECENT, LEAST_PAST = 3, 8
+"""Events on each side of a change, without which there is nothing to compare."""
+
+
+def evidence(like_T: Sequence[float], recent: int) -> float:
+    """How much the newest events speak for a move to what the newest is about, in nats.
+
+    The generalised likelihood ratio of a change in the last `recent` events [1]_: before it, events
+    like the newest one came with a share that the user's past shows; since then, with at least
+    `NEW_SHARE`. The moment of the change is the one that explains the events best.
+
+    Parameters
+    ----------
+    like_T
+        How much each of the user's events, oldest first, is like the newest: from 0 to 1.
+    recent
+        How long ago the change may be, in events.
+
+    Examples
+    --------
+    >>> tea, bikes = [0.0] * 20, [1.0] * 6
+    >>> round(evidence(tea + bikes, recent=10), 1)
+    13.2
+    >>> round(evidence([0.0, 1.0] * 10 + bikes, recent=10), 1)
+    2.6
+
+    References
+    ----------
+    .. [1] Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist., 1971.
+    """
+    total, best, since = sum(like_T), 0.0, 0.0
+    seen: dict[float, int] = {}
+    for back in range(1, min(recent, len(like_T) - LEAST_PAST) + 1):
+        like = like_T[-back]
+        since += like
+        seen[like] = seen.get(like, 0) + 1
+        if back < LEAST_RECENT:
+            continue
+        usual = (total - since + PRIOR_EVENTS * PRIOR_LIKE) / (len(like_T) - back + PRIOR_EVENTS)
+        ratio = sum(n * log(1 - NEW_SHARE + NEW_SHARE * x / usual) for x, n in seen.items())
+        best = max(best, ratio)
+    return best
 
 
 class Move(NamedTuple):
@@ -47,36 +108,36 @@ class Move(NamedTuple):
     evidence: tuple[str, ...]
 
 
-def moved(usual: str, recent: Sequence[tuple[str, str]]) -> Move | None:
+def moved(past: Sequence[str], recent: Sequence[tuple[str, str]]) -> Move | None:
     """Tell from where to where an interest moved.
 
     Parameters
     ----------
-    usual
-        The category that the user usually looks at; empty if unknown.
+    past
+        The categories of the events before the newest ones, oldest first.
     recent
-        Item and category of the newest events, oldest first.
+        Item and category of the newest events, oldest first: the last says where the user is now.
 
     Returns
     -------
     Move or None
-        `None` if the newest events are mostly in the usual category after all. Where a shop has
-        no categories, both names are empty and the newest items are the evidence.
+        `None` if the user is where most past events were. Where a shop has no categories, both
+        names are empty and the newest items are the evidence.
 
     Examples
     --------
-    >>> moved("Tea", [("t1", "Tea"), ("b1", "Bikes"), ("b2", "Bikes")])
+    >>> moved(["Tea", "Tea"], [("t1", "Tea"), ("b1", "Bikes"), ("b2", "Bikes")])
     Move(from_category='Tea', to_category='Bikes', evidence=('b1', 'b2'))
-    >>> moved("Tea", [("t1", "Tea"), ("b1", "Bikes"), ("t2", "Tea")]) is None
+    >>> moved(["Tea", "Tea"], [("b1", "Bikes"), ("t2", "Tea")]) is None
     True
     """
     counts: dict[str, int] = {}
-    for _, category in recent:
+    for category in past:
         counts[category] = counts.get(category, 0) + 1
     # Of two categories that are equally frequent, the one seen last.
-    latest = {category: place for place, (_, category) in enumerate(recent)}
-    newest = max(counts, key=lambda name: (counts[name], latest[name]), default="")
-    if newest == usual and newest:
+    latest = {category: place for place, category in enumerate(past)}
+    usual = max(counts, key=lambda name: (counts[name], latest[name]), default="")
+    now = recent[-1][1]
+    if now == usual and now:
         return None
-    evidence = tuple(dict.fromkeys(item for item, category in recent if category == newest))
-    return Move(usual, newest, evidence)
+    return Move(usual, now, tuple(dict.fromkeys(item for item, name in recent if name == now)))

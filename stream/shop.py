@@ -95,7 +95,7 @@ class Shop:
     >>> [record.topic_kind for record in shop.step()]
     ['requests', 'clicks']
     >>> [(event.user_id, event.item_id) for event in shop.clean_events(2)]
-    [('shopper-0140', 'headphones-0404'), ('shopper-0214', 'running-0058')]
+    [('shopper-0140', 'headphones-0404'), ('shopper-0240', 'chairs-0073')]
     """
 
     def __init__(self, seed: int, config: ShopConfig | None = None) -> None:
@@ -107,7 +107,6 @@ class Shop:
         self._catalogue = Catalogue(self._rng, self.config.items)
         self._shoppers = make_shoppers(self._rng, self.config.shoppers)
         self._by_id = {shopper.user_id: shopper for shopper in self._shoppers}
-        self._activity = [shopper.activity for shopper in self._shoppers]
         self._visits: list[Visit] = []
         self._now_ms = float(self.config.start_ms)
         self._run = f"{seed}-{self.config.start_ms:x}"
@@ -158,7 +157,7 @@ class Shop:
             self._season = Season(rng, self._catalogue, config.season_share)
         self._now_ms += rng.expovariate(1.0 / config.mean_gap_ms)
         out: list[ShopRecord] = []
-        if len(self._visits) < config.open_visits:
+        if len(self._visits) < min(config.open_visits, len(self._shoppers)):
             out.append(self._enter())
         visit = rng.choice(self._visits)
         topic, event = act(rng, self._catalogue, visit, self._ms, self._event_id())
@@ -190,7 +189,9 @@ class Shop:
 
     def _enter(self) -> ShopRecord:
         rng, config = self._rng, self.config
-        shopper = rng.choices(self._shoppers, self._activity)[0]
+        here = {visit.shopper.user_id for visit in self._visits}
+        away = [0.0 if s.user_id in here else s.activity for s in self._shoppers]
+        shopper = rng.choices(self._shoppers, away)[0]
         known = shopper.events - shopper.events_at_shift
         moves: tuple[int, int] | None = None
         if self._season is not None and self._season.moves(rng, shopper):

@@ -1,10 +1,11 @@
 """The people of the simulated shop: their tastes, and how a taste picks an item.
 
-A shopper has a main interest, which most visits are about, and a side interest: some visits are
-about it alone, and most others have a glance at it. Now and then someone looks around anywhere, and
-leaves soon. When the main interest moves, the next visit is about the new one, and often the one
-after it; from then on visits are drawn as ever, so that side interest, looking around, reviews of
-what was bought for the old interest, and what is famous all stand between the events that tell.
+A shopper has a main interest, which most visits are about, and a side interest, at which most
+visits glance again and again. Some visits are looks into the side interest alone, or at anything
+there is; such visits are short. When the main interest moves, the next visit is about the new one,
+and often the one after it; from then on visits are drawn as ever, so that side interest, looking
+around, reviews of what was bought for the old interest, and what is famous stand between the events
+that tell of the move.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from stream.shop_catalogue import STYLES, Catalogue, Ware, shelf_brands
 from stream.shop_words import SHELVES
 
-MAIN_SHARE, SIDE_SHARE = 0.78, 0.14
+MAIN_SHARE, SIDE_SHARE = 0.8, 0.1
 """How often a visit is about the main and the side interest; the rest is looking around."""
 
 FRESH_VISITS = (1, 2)
@@ -62,17 +63,15 @@ class Shopper:
     shown: tuple[str, Sequence[int]] | None = None
     """The newest recommendation that the shopper saw: its id and its wares."""
 
-    def topic(self, rng: Random) -> tuple[int, bool]:
-        """Draw what a visit is about, and whether it is mere looking around."""
+    def topic(self, rng: Random) -> int:
+        """Draw what a visit is about."""
         if self.fresh_visits:
             self.fresh_visits -= 1
-            return self.main, False
+            return self.main
         draw = rng.random()
         if draw < MAIN_SHARE:
-            return self.main, False
-        if draw < MAIN_SHARE + SIDE_SHARE:
-            return self.side, False
-        return rng.randrange(len(SHELVES)), True
+            return self.main
+        return self.side if draw < MAIN_SHARE + SIDE_SHARE else rng.randrange(len(SHELVES))
 
     def liking(self, ware: Ware) -> float:
         """How much the shopper likes a ware, its fame included."""

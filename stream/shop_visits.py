@@ -22,7 +22,7 @@ RECOMMENDED_SHARE = 0.35
 SIMILAR_SHARE, ACCESSORY_SHARE, FAMOUS_SHARE = 0.4, 0.15, 0.12
 """What leads to the next item; in all other cases the shopper looks along the visit's shelf."""
 
-GLANCE_SHARE = 0.15
+GLANCE_SHARE = 0.25
 """How often looking along a shelf turns to the side interest for a while."""
 
 FAMOUS = 25
@@ -40,7 +40,8 @@ SINGLE_SHARE = 0.85
 
 
 MEAN_CLICKS, MEAN_LOOKS = 5.0, 1.0
-"""How long a visit goes on beyond its first clicks: one with a purpose, and mere looking around."""
+"""How long a visit about the main interest, and one about anything else, goes on beyond its first
+clicks."""
 
 
 @dataclass
@@ -61,9 +62,9 @@ class Visit:
 
 
 def enter(rng: Random, shopper: Shopper, session_id: str) -> Visit:
-    """Let a shopper come in, with something in mind or just to look around."""
-    shelf, idle = shopper.topic(rng)
-    least, mean = (1, MEAN_LOOKS) if idle else (2, MEAN_CLICKS)
+    """Let a shopper come in: for the main interest, or for a short look at something else."""
+    shelf = shopper.topic(rng)
+    least, mean = (2, MEAN_CLICKS) if shelf == shopper.main else (1, MEAN_LOOKS)
     return Visit(shopper, session_id, shelf, least + int(rng.expovariate(1 / mean)))
 
 
