@@ -13,6 +13,7 @@ import click
 from infra.commands.data import replay, topics
 from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
+from infra.commands.pretrain import pretrain
 from infra.commands.stack import demo, up, worker
 from stream.errors import SettingsError, TidemillError
 
@@ -28,7 +29,7 @@ def cli() -> None:
     """Recommendations that learn from every event of a shop, live, over Kafka."""
 
 
-for command in (up, demo, worker, replay, evaluate, topics, settings, doctor):
+for command in (up, demo, worker, replay, evaluate, pretrain, topics, settings, doctor):
     cli.add_command(command)
 
 

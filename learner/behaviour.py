@@ -102,6 +102,7 @@ class Behaviour(nn.Module):
         self.hours = nn.Parameter(torch.zeros(24, D))
         self.weekdays = nn.Parameter(torch.zeros(7, D))
         self.sessions = nn.Parameter(torch.zeros(2, D))
+        self.gain = nn.Parameter(torch.ones(D))
         self.output_DD = nn.Parameter(torch.zeros(D, D))
         self.width = D
         self.heads = read_heads(config.base, text_width) if config.base else None
@@ -141,6 +142,8 @@ class Behaviour(nn.Module):
     def tokens(self, items_UD: Tensor, steps: Steps) -> Tensor:
         """The steps as the transformer reads them: item, kind, times and rating, added: (B, T, D).
 
+        The gain lets an item that is read be louder than the same item when it is scored.
+
         A step knows when the next one came, or that it is now: the gap, hour and weekday are those
         of the moment for which it helps to say what follows.
         """
@@ -148,7 +151,7 @@ class Behaviour(nn.Module):
         table_PD = torch.cat([getattr(self, name) for name in PLACES])
         said_NP = torch.zeros(len(steps.code_NF), len(table_PD), device=table_PD.device)
         said_ND = said_NP.scatter_(1, steps.code_NF, 1.0) @ table_PD
-        items_ND = nn.functional.embedding(steps.item_BT.reshape(-1), items_UD)
+        items_ND = nn.functional.embedding(steps.item_BT.reshape(-1), items_UD * self.gain)
         return (items_ND + said_ND).view(B, T, self.width)
 
     def users(self, items_UD: Tensor, steps: Steps) -> Tensor:

@@ -52,6 +52,11 @@ class Pretraining:
         Every number.
     item_ids
         Every row's id: a new vector depends on it.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to learn, or nothing to validate on.
     """
 
     def __init__(
@@ -78,6 +83,14 @@ class Pretraining:
             generator = np.random.default_rng((config.seed, 0))
             at_N = np.sort(generator.choice(at_N, config.valid_max, replace=False))
         self.valid = last_windows(sequences, at_N, config.steps)
+        if not len(self.windows) or not len(self.valid):
+            what = "learn" if not len(self.windows) else "validate on"
+            message = (
+                f"nothing to {what}: of {len(sequences.rows_N)} events of {len(sequences)} users, "
+                f"{len(at_N)} that follow another one are held out by `holdout` {config.holdout!r} "
+                f"and {self.windows.positions()} are left; give a longer log or the other holdout"
+            )
+            raise ValueError(message)
 
         # 2. Who learns.
         taken_I = self.popularity.share_I > 0

@@ -23,6 +23,10 @@ from learner.tower import Residuals
 ITEMS = "items"
 """The name of the table of item vectors among the parameters."""
 
+QUIET = 0.3
+"""Vectors of a fresh model start shorter than online, and are read louder by the root of the width
+(as in Vaswani et al. 2017): what is scored before it is learnt is then next to nothing."""
+
 SCORED = 256
 """Users ranked at once: more of them don't fit the cache beside a large catalogue."""
 
@@ -33,7 +37,7 @@ class Student:
     Parameters
     ----------
     model
-        Its output head becomes the identity if it is still zero: nothing else could start to learn.
+        If its output head is still zero it becomes the identity: nothing could start to learn.
     residuals
         Items that have a vector there start from it.
     text_IE
@@ -57,11 +61,14 @@ class Student:
         self.text_IE = None if text_IE is None else text_IE.to(self.device)
         self.rows_N = np.flatnonzero(taken_I)
         self.row_of_I = np.where(taken_I, np.cumsum(taken_I) - 1, len(self.rows_N))
-        if not bool(model.output_DD.any()):
+        fresh = not bool(model.output_DD.any())
+        if fresh:
             with torch.no_grad():
                 model.output_DD.copy_(torch.eye(model.width))
+                model.gain.fill_(model.width**0.5)
         residuals.reserve(len(taken_I))
         first_ND = model.first_residuals([item_ids[row] for row in self.rows_N.tolist()])
+        first_ND *= QUIET if fresh else 1.0
         have_N = torch.from_numpy(residuals.admitted_I[self.rows_N])
         first_ND[have_N] = residuals.vectors_ID[torch.from_numpy(self.rows_N)][have_N]
         # The last row stands for all items that the log doesn't have, and stays zero.

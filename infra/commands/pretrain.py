@@ -1,0 +1,112 @@
+"""`pretrain`: a recorded log becomes a base that a learner starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from infra.commands.options import settings_options
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  tidemill pretrain events.parquet -o bases/shop
+  tidemill pretrain path/to/ml-100k -o bases/movies --history 0.7 --epochs 50 --json
+  tidemill up --set learner.model.base=bases/shop"""
+)
+@click.argument("history", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the base.",
+)
+@settings_options()
+@click.option(
+    "--history",
+    "share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="First share of the log that is used.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the log at most.  [30]")
+@click.option("--patience", type=click.IntRange(min=1), help="Epochs without a gain.  [5]")
+@click.option(
+    "--loss",
+    type=click.Choice(["softmax", "gbce"]),
+    help="Sampled softmax with logQ correction, or gBCE.  [softmax]",
+)
+@click.option("--negatives", type=click.IntRange(min=1), help="Sampled items per batch.  [1024]")
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Step size.  [0.001]")
+@click.option(
+    "--holdout",
+    type=click.Choice(["time", "last"]),
+    help="Validate on the log's last events, or on each user's last one.  [time]",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.  [0]")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Go on from the epochs kept in the folder, or begin anew.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON line.")
+def pretrain(
+    history: Path,
+    folder: Path,
+    settings: Settings,
+    *,
+    share: float,
+    resume: bool,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Train transformer and item vectors on the log at HISTORY, to the best validation.
+
+    The folder is a Hugging Face model with our heads beside it; `learner.model.base` names it. Each
+    epoch is kept in its `epochs` folder: a run that was stopped goes on from there.
+    """
+    import msgspec
+
+    from infra import pretraining_run
+    from learner.config import LearnerConfig
+    from learner.pretraining_config import PretrainConfig
+    from stream.errors import SettingsError
+    from stream.events import json_encode
+    from stream.formats import open_log
+
+    learner = settings.section(LearnerConfig)
+    given = {name: value for name, value in chosen.items() if value is not None}
+    given.setdefault("seed", learner.seed)
+    config = msgspec.structs.replace(
+        PretrainConfig(), steps=learner.model.transformer_steps, **given
+    )
+    log = open_log(history)
+    with pretraining_run.progress_bar(config.epochs) as bar:
+        try:
+            report = pretraining_run.pretrain_log(
+                log, folder, learner, config, share=share, resume=resume, bar=bar
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        except KeyboardInterrupt:
+            bar.stopped(folder)
+            raise
+    best = report.epochs[report.best - 1]
+    click.echo(
+        f"{folder}: {report.items} items, best of {len(report.epochs)} epochs is {best.number} "
+        f"(NDCG@10 {best.ndcg10:.4f}, HR@10 {best.hr10:.4f}), {report.seconds:.0f} s\n"
+        f"use it with: tidemill up --set learner.model.base={folder}"
+    )
+    if as_json:
+        figures = {"data": log.name, "base": str(folder)} | msgspec.to_builtins(report)
+        click.echo(json_encode(figures))
