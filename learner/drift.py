@@ -5,11 +5,15 @@ Pure: who detects is a `Detector`, such as River's in `learner.drift_river`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Signal = Literal["loss", "novelty"]
+"""The loss of each example before it is learnt; how unlike the user's past it is
+(`learner.novelty`)."""
 
 
 class Detector(Protocol):
@@ -18,6 +22,10 @@ class Detector(Protocol):
     @property
     def name(self) -> str:
         """Its name, from a closed set: a metric's label."""
+
+    @property
+    def signal(self) -> Signal:
+        """What it watches."""
 
     def update(self, values_N: NDArray[np.float64]) -> int:
         """Look at new values; returns how often a change was found among them."""
@@ -53,10 +61,14 @@ class Response:
 
 
 def watch(
-    detectors: Sequence[Detector], response: Response, values_N: NDArray[np.float64]
+    detectors: Sequence[Detector],
+    response: Response,
+    signals: Mapping[Signal, NDArray[np.float64]],
 ) -> tuple[str, ...]:
-    """Show new losses to all detectors; the names of those that found a change."""
-    found = tuple(detector.name for detector in detectors if detector.update(values_N))
+    """Show new values to all detectors; the names of those that found a change."""
+    found = tuple(
+        detector.name for detector in detectors if detector.update(signals[detector.signal])
+    )
     if found:
         response.signal()
     return found

@@ -16,6 +16,7 @@ from learner.batch import Histories, make_histories
 from learner.config import LearnerConfig
 from learner.drift import Detector, Response, watch
 from learner.measures import MISS, DecayedMean, ranks
+from learner.novelty import novelty
 from learner.ranker import Ranker, Scored
 from learner.ranking_metrics import gains
 from learner.replay import Lesson, Replay
@@ -66,7 +67,7 @@ class OnlineLearner:
     config
         Every number.
     detectors
-        What watches the loss for drift. They start anew after a restart.
+        What watches the stream for drift. They start anew after a restart.
 
     Notes
     -----
@@ -187,7 +188,10 @@ class OnlineLearner:
         )
         weight = ranker.weighing.weights
         batch.losses = (weight @ losses)[graded]
-        batch.signals = watch(self.detectors, self.response, batch.losses)
+        fresh = novelty(self.catalog.vectors, past, target_B) if self.detectors else np.zeros(0)
+        batch.signals = watch(
+            self.detectors, self.response, {"loss": batch.losses, "novelty": fresh}
+        )
         ranker.weighing.update(1.0 - worth[:, graded])
 
         # 2. Train: count, then step on the new ones, then on some old ones.

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from learner.drift import Response, watch
-from learner.drift_river import RiverDetector, adwin, default_detectors, page_hinkley
+from learner.drift_river import RiverDetector, adwin, default_detectors, novelty, page_hinkley
 
-MAKERS = {"adwin": adwin, "page_hinkley": page_hinkley}
+MAKERS = {"adwin": adwin, "page_hinkley": page_hinkley, "novelty": novelty}
 
 
 def losses(mean: float, count: int, seed: int) -> NDArray[np.float64]:
@@ -32,13 +32,23 @@ def test_twenty_thousand_calm_examples_are_calm(name: str) -> None:
     assert MAKERS[name]().update(losses(3.0, 20_000, seed=7)) == 0
 
 
-def test_a_falling_loss_is_news_to_adwin_and_none_to_page_hinkley() -> None:
-    found = {}
-    for name, make in MAKERS.items():
-        detector = make()
-        detector.update(losses(5.0, 4_000, seed=1))
-        found[name] = detector.update(losses(2.0, 2_000, seed=2)) > 0
-    assert found == {"adwin": True, "page_hinkley": False}
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_falling_loss_is_good_news_and_no_drift(name: str) -> None:
+    detector = MAKERS[name]()
+    detector.update(losses(5.0, 4_000, seed=1))
+    assert detector.update(losses(2.0, 2_000, seed=2)) == 0
+
+
+@pytest.mark.parametrize("level", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_level_of_the_losses_does_not_matter(name: str, level: float) -> None:
+    found = [
+        MAKERS[name]().update(
+            scale * np.concatenate([losses(3.0, 4_000, 5), losses(5.0, 1_000, 6)])
+        )
+        for scale in (1.0, level)
+    ]
+    assert found[0] == found[1] > 0
 
 
 @given(cuts=st.lists(st.integers(1, 4_999), max_size=8))
@@ -57,7 +67,7 @@ def test_detectors_have_names_of_their_own() -> None:
 def test_only_who_found_a_change_is_named_and_the_response_peaks_once() -> None:
     response = Response(factor=3.0, half_life=100)
     calm: list[RiverDetector] = [adwin(), page_hinkley()]
-    assert watch(calm, response, losses(3.0, 64, 1)) == ()
+    assert watch(calm, response, {"loss": losses(3.0, 64, 1)}) == ()
     assert response.factor == 1.0
     response.signal()
     response.signal()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from learner.batch import make_histories
-from learner.drift import Detector
+from learner.drift import Detector, Signal
 from learner.online import OnlineLearner
 from learner.state import load_learner, save_learner
 from stream.events import Example
@@ -161,6 +161,7 @@ class Alarm:
     """A detector that cries at its second look."""
 
     name = "alarm"
+    signal: Signal = "loss"
 
     def __init__(self) -> None:
         self.looks = 0
