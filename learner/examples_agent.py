@@ -1,16 +1,20 @@
 """The agent of the learner: `examples` in, model versions on `adapters` out.
 
 When an offset of `examples` counts as done: when a checkpoint that includes it is on the disk and
-the version made of it is announced.
+the version made of it is announced, if the gate lets one be made.
 
 1. Runs wait until they make a micro-batch, or for `max_wait_s`.
 2. The micro-batch is ranked, then learnt.
-3. Every `publish_every_s` or `publish_every` examples: a checkpoint is written (atomic).
-4. The version that serving needs is written (atomic), and announced on `adapters`.
-5. All runs that it includes are acknowledged.
+3. Every `publish_every_s` or `publish_every` examples the gate decides, and a checkpoint is
+   written (atomic): the learner, what the gate knows, and which versions are live and good.
+4. As decided: the version that serving needs is written (atomic) and announced on `adapters`; or
+   the live version is announced as rolled back, and the good one as live again; or nothing is.
+5. All runs that the checkpoint includes are acknowledged, also where no version was made.
 
 A crash before 3 forgets what was learnt since the last checkpoint, whose offsets say where to read
 on. A crash between 3 and 5 delivers examples again that the checkpoint includes: they are left out.
+A restart announces the live version again, and a rollback that the checkpoint includes: to hear of
+them twice changes nothing.
 """
 
 from __future__ import annotations
@@ -21,18 +25,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from learner.online import LearnReport, OnlineLearner
-from learner.snapshot import Saved, Snapshots, publish_version
+from learner.referee import for_serving
+from learner.snapshot import Snapshots
 from learner.state import load_learner, save_learner
+from learner.versions_agent import VersionsAgent
 from stream.app import Delivery
 from stream.batching import Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.deadletter import dead_letter
-from stream.errors import BadRecord, Unavailable
-from stream.events import Example, decode_example, json_encode
+from stream.errors import BadRecord
+from stream.events import Example, decode_example
 from stream.metrics import (
     ADAPTER_VERSION,
     ADAPTERS_PUBLISHED,
@@ -52,9 +57,6 @@ from stream.outgoing import Outgoing, Publishes
 from stream.topics import Topics
 
 ROLE = "learner"
-
-MODEL = "behaviour"
-"""The model's name on `adapters`: one learner follows one model."""
 
 FIRST_VERSION = 64
 """Examples after which the first version is published: it brings popularity to serving."""
@@ -93,7 +95,13 @@ class ExamplesAgent:
         self._config = learner.config
         self._publisher = publisher
         self._checkpoints = Snapshots(folder / "checkpoints", self._config.keep)
-        self._versions = Snapshots(folder / "versions", self._config.keep)
+        self._versions = VersionsAgent(
+            kafka=kafka,
+            learner=learner,
+            publisher=publisher,
+            folder=folder / "versions",
+            clock=clock,
+        )
         self._clock = clock
         self._waiting: list[Example] = []
         self._held: list[Delivery] = []
@@ -116,6 +124,7 @@ class ExamplesAgent:
         if saved is None:
             return
         load_learner(self._learner, saved)
+        self._versions.resume(saved.meta)
         log.info("goes on from a checkpoint: %d examples learnt", self._learner.learnt)
 
     def start_offsets(self) -> Mapping[int, int]:
@@ -149,6 +158,9 @@ class ExamplesAgent:
         waited_s = self._clock.monotonic_s() - self._waiting_since_s
         if self._waiting and waited_s >= self._config.max_wait_s:
             await self.learn()
+        if self._versions.unsaid and not self._publishing.locked():
+            async with self._publishing:
+                await self._versions.say()
         await self.publish_if_due()
 
     async def learn(self) -> None:
@@ -161,6 +173,7 @@ class ExamplesAgent:
         if examples:
             started_s = self._clock.monotonic_s()
             report = await asyncio.to_thread(self._learner.learn_many, examples)
+            await asyncio.to_thread(self._versions.judge, examples, report)
             self._count(examples, report, self._clock.monotonic_s() - started_s)
 
     async def publish_if_due(self) -> None:
@@ -184,48 +197,28 @@ class ExamplesAgent:
             held, self._held = self._held, []
             consumed = {str(partition): offset for partition, offset in self._consumed.items()}
             await self._learn(examples)
+            decision = await asyncio.to_thread(self._versions.decide)
             saved = await asyncio.to_thread(save_learner, self._learner)
             self._version += 1
             number = self._version
-        saved.meta["consumed"] = consumed
-        recent = {name: mean.value for name, mean in self._learner.recent.items()}
-        loss = self._learner.last_loss
+            made = decision in ("published", "prior")
+            version = for_serving(saved, decision)
+            saved.meta.update(consumed=consumed, **self._versions.meta(number if made else None))
         started_s = self._clock.monotonic_s()
         # 3. From here on a restart goes on from this point.
         await asyncio.to_thread(self._checkpoints.write, number, saved)
         CHECKPOINT_SECONDS.observe(self._clock.monotonic_s() - started_s)
         # 4. Serving may use it.
-        version, decision = _gated(saved, recent)
-        announced = await asyncio.to_thread(
-            lambda: publish_version(
-                self._versions,
-                number,
-                version,
-                model=MODEL,
-                parent=number - 1 or None,
-                created_ms=self._clock.now_ms(),
-                figures={
-                    "loss": loss,
-                    "ndcg10": recent["online" if decision == "published" else "prior"],
-                    "ndcg10_popularity": recent["popularity"],
-                },
-            )
-        )
-        await self._announce(Outgoing(MODEL.encode(), json_encode(announced)))
+        if made:
+            await self._versions.make_live(number, version, decision, self.lock)
+        await self._versions.say()
         ADAPTERS_PUBLISHED.labels(decision=decision).inc()
-        ADAPTER_VERSION.set(number)
+        ADAPTER_VERSION.set(self._versions.live or 0)
         # 5.
         for delivery in held:
             delivery.ack()
         self._published_learnt = saved.meta["learnt"]
         self._published_s = self._clock.monotonic_s()
-
-    async def _announce(self, record: Outgoing) -> None:
-        while True:
-            try:
-                return await self._publisher.publish(self._topics.adapters, [record])
-            except Unavailable as error:
-                log.warning("a version waits to be announced: %s", error)
 
     async def drain(self) -> None:
         """Before a stop or a rebalance: learn what waits, and make it durable."""
@@ -249,16 +242,3 @@ class ExamplesAgent:
         age_s = EVENT_AGE_SECONDS.labels(stage="learnt")
         for example in examples[:: max(1, len(examples) // AGES_PER_BATCH)]:
             age_s.observe(max(0, now_ms - example.received_ms) / 1000)
-
-
-def _gated(saved: Saved, recent: Mapping[str, float]) -> tuple[Saved, str]:
-    """Choose what serving gets: without the learnt correction where the prior ranked better.
-
-    Both figures are prequential means over the same newest examples. The counts go on in either
-    case, and so does learning: the correction comes back once it is worth it.
-    """
-    arrays = {name: a for name, a in saved.arrays.items() if not name.startswith(_FOR_LEARNING)}
-    if recent["online"] >= recent["prior"]:
-        return Saved(arrays, saved.meta), "published"
-    trained, _ = saved.arrays["switches"]
-    return Saved({**arrays, "switches": np.array([trained, 0.0])}, saved.meta), "prior"

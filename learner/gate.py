@@ -27,7 +27,8 @@ many false alarms pass."""
 
 LIKELY = 20.0
 """The wealth that is enough to begin a quarantine, and to end it one way or the other: the asked
-differences are large ones, which chance doesn't make."""
+differences are large ones, which chance doesn't make. And to switch a correction off: no great
+loss, and it comes back as soon as it is worth it."""
 
 STAKES = np.array([0.9, 0.5, 0.25, 0.125, 0.0625, 0.03125])
 """What is bet of the wealth, in parallel: large stakes find large losses soon, small ones find
@@ -121,11 +122,13 @@ class Gate:
     def see(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
         """Take in what rankings were worth on the same new examples, before any of it was learnt.
 
-        Rankings that there are not yet are left out; challenger and live are always there.
+        Rankings that there are not yet are left out.
         """
         for worse, better in PAIRS:
             if worse in gains and better in gains:
                 self._suspicions[f"{worse}<{better}"].add(gains[worse] - gains[better])
+        if "live" not in gains:
+            return
         if self._usual.weight >= LEAST:
             usual = self._usual.value
             for name, fall in self._fall.items():
@@ -165,7 +168,7 @@ class Gate:
         for name, decision in _CHOICES:
             if self.worse(name, "live") or (self.worse(name, "popularity") and not outdone):
                 continue
-            if name == "prior" or not self.worse(name, "prior"):
+            if name == "prior" or self._suspicions["challenger<prior"].odds < LIKELY:
                 return decision
         return "held"
 

@@ -59,7 +59,7 @@ class Referee:
 
     def judge(self, examples: Sequence[Example], report: LearnReport) -> None:
         """Look at examples that were just ranked and learnt; the versions rank a sample of them."""
-        if self.live is None or self.good is None or report.repeated:
+        if report.repeated or not examples:
             return  # the report's ranks are those of new examples only
         users = {example.user_id: n for n, example in enumerate(examples)}
         user_N = np.array([users[example.user_id] for example in examples], np.int64)
@@ -70,9 +70,10 @@ class Referee:
             "challenger": gains(report.rank_N[at]),
             "prior": gains(report.rank_prior_N[at]),
             "popularity": gains(report.rank_popularity_N[at]),
-            "live": gains(rank_by(self.live.ranker, sample)),
         }
-        if self.good is not self.live:
+        if self.live is not None:
+            gain["live"] = gains(rank_by(self.live.ranker, sample))
+        if self.good is not None and self.good is not self.live:
             gain["good"] = gains(rank_by(self.good.ranker, sample))
         self.gate.see(gain)
 
@@ -88,11 +89,22 @@ class Referee:
         spare = None
         if self.live is not None and self.live is not self.good:
             spare = self.live.ranker
-        ranker = spare or Ranker(self._learner.catalog, self._learner.config)
-        load_ranker(ranker, saved.arrays)
-        self.live = Version(announced, ranker)
+        self.live = Version(announced, self._ranker(saved, spare))
         if self.good is None:
             self.good = self.live
+
+    def resume(
+        self, live: tuple[AdapterVersion, Saved], good: tuple[AdapterVersion, Saved] | None
+    ) -> None:
+        """Go on with versions that were published before a restart."""
+        self.live = self.good = Version(live[0], self._ranker(live[1], None))
+        if good is not None and good[0] != live[0]:
+            self.good = Version(good[0], self._ranker(good[1], None))
+
+    def _ranker(self, saved: Saved, spare: Ranker | None) -> Ranker:
+        ranker = spare or Ranker(self._learner.catalog, self._learner.config)
+        load_ranker(ranker, saved.arrays)
+        return ranker
 
     def restore_learner(self) -> None:
         """Take the learner back to the live version, which stays."""
@@ -115,7 +127,7 @@ def for_serving(saved: Saved, decision: Decision) -> Saved:
     if decision == "prior":
         trained, _ = arrays["switches"]
         arrays["switches"] = np.array([trained, 0.0])
-    return Saved(arrays, saved.meta)
+    return Saved(arrays, dict(saved.meta))
 
 
 def rank_by(ranker: Ranker, examples: Sequence[Example]) -> NDArray[np.float64]:

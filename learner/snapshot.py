@@ -7,7 +7,7 @@ everything that is not an array and the hash of both. Writing, in this order:
    temporary folder, which the next write removes);
 2. the folder gets its name in one rename, and the parent folder is flushed (a crash here leaves
    either the old state or the new one);
-3. the oldest snapshots beyond `keep` are removed.
+3. the oldest snapshots beyond `keep` are removed, but for those that are pinned.
 
 Arrays are keyed by name, items by id: row numbers mean nothing outside a process.
 """
@@ -18,7 +18,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,8 +84,8 @@ class Snapshots:
         """The folder of a snapshot."""
         return self.folder / f"{number:012d}"
 
-    def write(self, number: int, saved: Saved) -> str:
-        """Write a snapshot; returns its hash."""
+    def write(self, number: int, saved: Saved, pinned: Container[int] = ()) -> str:
+        """Write a snapshot; returns its hash. Pinned ones are not removed, however old."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(".writing-*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -110,7 +110,8 @@ class Snapshots:
 
         # 3. Only the newest stay.
         for old in self.numbers()[: -self.keep]:
-            shutil.rmtree(self.path(old), ignore_errors=True)
+            if old not in pinned:
+                shutil.rmtree(self.path(old), ignore_errors=True)
         return digest
 
     def newest(self) -> Saved | None:
@@ -132,7 +133,7 @@ def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
         If a file is missing, damaged, of another format, or not the one that was announced.
     """
     try:
-        manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
+        manifest = _manifest(folder)
         data = (folder / _ARRAYS).read_bytes()
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise BadRecord(
@@ -173,21 +174,42 @@ def publish_version(
     parent: int | None,
     created_ms: int,
     figures: Mapping[str, float | None],
+    pinned: Container[int] = (),
 ) -> AdapterVersion:
     """Write a version for serving, and say what to announce of it."""
-    digest = snapshots.write(version, saved)
+    said = {"model": model, "parent": parent, "created_ms": created_ms, "figures": dict(figures)}
+    saved = Saved(saved.arrays, {**saved.meta, "announced": said})
+    digest = snapshots.write(version, saved, pinned)
+    return _announcement(snapshots, version, saved, digest)
+
+
+def published_version(snapshots: Snapshots, version: int) -> tuple[AdapterVersion, Saved]:
+    """Read a version back that `publish_version` wrote, with what was announced of it.
+
+    Raises
+    ------
+    BadRecord
+        If it is no longer there, or damaged.
+    """
+    saved = read_snapshot(snapshots.path(version))
+    digest = _manifest(snapshots.path(version)).sha256
+    return _announcement(snapshots, version, saved, digest), saved
+
+
+def _announcement(snapshots: Snapshots, version: int, saved: Saved, digest: str) -> AdapterVersion:
+    said = saved.meta["announced"]
     return AdapterVersion(
-        model=model,
+        model=said["model"],
         version=version,
         path=str(snapshots.path(version).resolve()),
         sha256=digest,
-        parent=parent,
+        parent=said["parent"],
         offsets=saved.meta["offsets"],
         learnt=saved.meta["learnt"],
-        created_ms=created_ms,
-        loss=figures.get("loss"),
-        ndcg10=figures.get("ndcg10"),
-        ndcg10_popularity=figures.get("ndcg10_popularity"),
+        created_ms=said["created_ms"],
+        loss=said["figures"].get("loss"),
+        ndcg10=said["figures"].get("ndcg10"),
+        ndcg10_popularity=said["figures"].get("ndcg10_popularity"),
     )
 
 
@@ -200,6 +222,10 @@ def load_version(version: AdapterVersion) -> Saved:
         If its files are not what was announced: keep the live version then.
     """
     return read_snapshot(Path(version.path), version.sha256)
+
+
+def _manifest(folder: Path) -> Manifest:
+    return msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
 
 
 def _digest(meta: msgspec.Raw | bytes, arrays: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
@@ -133,6 +134,22 @@ def runs(start: int, end: int) -> list[Run]:
             for at in range(0, len(records), 10)
         ]
     return made
+
+
+def taught_wrong(start: int, end: int) -> list[Run]:
+    """Runs whose items have nothing to do with what came before them."""
+    random = np.random.default_rng(start)
+    records = [
+        PlainRecord(
+            b"u",
+            msgpack_encode(
+                msgspec.structs.replace(example(n), item_id=f"i{random.integers(40)}", partition=0)
+            ),
+            3 * n,
+        )
+        for n in range(start, end)
+    ]
+    return [Run(TOPICS.examples, 0, records[at : at + 10]) for at in range(0, len(records), 10)]
 
 
 class Receipt:
@@ -276,19 +293,82 @@ def test_a_crash_before_the_announcement_teaches_nothing_twice(
     asyncio.run(story())
 
 
-def test_a_version_that_ranks_worse_than_its_prior_goes_out_without_its_correction(
+def test_while_rubbish_is_taught_nothing_is_announced_and_all_is_acknowledged(
     tmp_path: Path,
 ) -> None:
     async def story() -> None:
         process = Process(tmp_path, Wire(), ManualClock())
-        await process.take(runs(0, 40))
-        process.learner.recent["online"].total = 0.0
-        process.learner.recent["prior"].add(np.array([1.0]))
+        for n in range(0, 640, 160):
+            await process.take(runs(n, n + 160))
+            await process.agent.publish()
+        before = process.wire.versions()
+        honest = arrays_of(process.learner)
+        receipts = await process.take(taught_wrong(640, 880))
         await process.agent.publish()
-        version = process.wire.versions()[-1]
-        trained, blend = load_version(version).arrays["switches"]
-        assert (trained, blend) == (1.0, 0.0)
-        assert version.ndcg10 == process.learner.recent["prior"].value
+        assert process.wire.versions() == before
+        assert all(receipt.acked for receipt in receipts)
+        assert arrays_of(process.learner) != honest
+        # A restart goes on behind the rubbish, not in it.
+        assert (
+            dict(Process(tmp_path, Wire(), ManualClock()).agent.start_offsets())[0] == 3 * 879 + 1
+        )
+        # Honest again: what was learnt of the rubbish is forgotten, and versions go out again.
+        await process.take(runs(880, 1_040))
+        await process.agent.publish()
+        assert process.wire.versions() == before
+        await process.take(runs(1_040, 1_080))
+        await process.agent.publish()
+        assert process.wire.versions()[-1].learnt > before[-1].learnt
+
+    asyncio.run(story())
+
+
+def weights_of(learner: OnlineLearner) -> torch.Tensor:
+    return learner.ranker.correction.get_parameter("linear_RF").detach()
+
+
+def spoil(learner: OnlineLearner) -> None:
+    """A step that went wrong."""
+    weights = weights_of(learner)
+    weights.copy_(100 * torch.randn(weights.shape, generator=torch.Generator()))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_version_that_turns_bad_is_rolled_back_and_so_is_the_learner(
+    tmp_path: Path, killed: bool
+) -> None:
+    async def story() -> None:
+        process = Process(tmp_path, Wire(), ManualClock())
+        for n in range(0, 480, 160):
+            await process.take(runs(n, n + 160))
+            await process.agent.publish()
+        spoil(process.learner)
+        await process.agent.publish()
+        bad = process.wire.versions()[-1]
+        announced = {version.version: version for version in process.wire.versions()}
+        await process.take(runs(480, 640))
+        process.wire.fail_at = TOPICS.adapters if killed else ""
+        if killed:
+            with pytest.raises(KilledError):
+                await process.agent.publish()
+            process = Process(tmp_path, Wire(), ManualClock())
+            await process.agent.tick()
+        else:
+            await process.agent.publish()
+        said = process.wire.versions()
+        withdrawn, good = said[:2] if killed else said[-2:]
+        assert withdrawn == msgspec.structs.replace(bad, status="rolled-back")
+        assert good.version < bad.version
+        assert good == announced[good.version]
+        # Serving can read it, and the learner has gone back to it.
+        weights = load_version(good).arrays["correction/linear_RF"]
+        assert np.array_equal(weights_of(process.learner), weights)
+
+        await process.take(runs(640, 800))
+        await process.agent.publish()
+        newest = process.wire.versions()[-1]
+        assert newest.status == "live"
+        assert newest.version > bad.version
 
     asyncio.run(story())
 

@@ -233,3 +233,20 @@ def test_a_tampered_version_is_refused_by_its_hash_and_the_live_one_answers(shop
     [swap] = shop.announce(second)
     assert (swap.outcome, swap.ranker) == ("refused", None)
     assert shop.ask("ann").model_version == 1
+
+
+def test_a_version_that_is_rolled_back_gives_way_to_the_older_one_announced_again(
+    shop: Shop,
+) -> None:
+    shop.looks_at("ann", "left-7")
+    shop.visits(400, seed=1)
+    good = shop.publish(1)
+    shop.announce(good)
+    shop.visits(5, seed=2)
+    bad = shop.publish(2)
+    shop.announce(bad)
+    assert shop.ask("ann").model_version == 2
+    shop.announce(msgspec.structs.replace(bad, status="rolled-back"))
+    shop.announce(good)
+    answer = shop.ask("ann")
+    assert (answer.model_version, answer.items[0].item_id) == (1, "right-7")
