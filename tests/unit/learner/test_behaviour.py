@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from learner.batch import Histories, make_histories
-from learner.behaviour import Behaviour, Steps, make_base
+from learner.behaviour import PLACES, Behaviour, Steps, codes, lay, make_base
 from tests.unit.learner.toy import CONFIG, WIDTH, catalogue, example, shelf
 
 MODEL = CONFIG.model
@@ -97,3 +97,42 @@ def test_new_items_without_text_are_told_apart_by_their_ids(behaviour: Behaviour
     first = behaviour.first_residuals(["a", "b", "a"])
     assert torch.equal(first[0], first[2])
     assert (first[0] - first[1]).norm() > 0.1
+
+
+def said(past: Histories, place: str) -> list[list[int]]:
+    """One of the things that steps say, as a row of its own table."""
+    laid = lay(past, 8)
+    told = codes(laid.kinds_BT, laid.ts_BT, laid.following_BT, laid.ratings_BT)
+    at = PLACES.index(place)
+    behaviour = Behaviour(MODEL, WIDTH, seed=3)
+    before = sum(len(getattr(behaviour, name)) for name in PLACES[:at])
+    found: list[list[int]] = (told[:, :, at] - before).tolist()
+    return found
+
+
+def test_steps_say_hour_and_weekday_of_what_follows_them() -> None:
+    past = histories(["a1", "a2"])
+    sunday_half_past_23 = 1_700_436_600_000
+    past.ts_BT[0, -2:] = [sunday_half_past_23 - 60_000, sunday_half_past_23]
+    past.now_B[0] = sunday_half_past_23 + 3_600_000
+    assert said(past, "hours") == [[23, 0]]
+    assert said(past, "weekdays") == [[6, 0]]
+
+
+def test_a_session_begins_after_half_an_hour_and_at_the_first_step() -> None:
+    past = histories(["a1", "a2", "a3"])
+    past.ts_BT[0, -3:] = [0, 1_800_000, 1_800_000 + 1_799_999]
+    assert said(past, "sessions") == [[1, 1, 0]]
+
+
+def test_hour_weekday_and_session_change_nothing_before_they_are_learnt() -> None:
+    behaviour = Behaviour(MODEL, WIDTH, seed=3)
+    let_it_speak(behaviour)
+    one, other = histories(["a1", "a2"]), histories(["a1", "a2"])
+    other.ts_BT[:] += 3 * 86_400_000 + 5 * 3_600_000
+    other.now_B[:] += 3 * 86_400_000 + 5 * 3_600_000
+    with torch.no_grad():
+        assert torch.equal(users(behaviour, one), users(behaviour, other))
+        behaviour.hours[3] += 1.0
+        behaviour.weekdays[2] += 1.0
+        assert not torch.equal(users(behaviour, one), users(behaviour, other))
