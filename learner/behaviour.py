@@ -12,7 +12,7 @@ scores every item 0 and corrects nothing.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -154,9 +154,16 @@ class Behaviour(nn.Module):
         items_ND = nn.functional.embedding(steps.item_BT.reshape(-1), items_UD * self.gain)
         return (items_ND + said_ND).view(B, T, self.width)
 
-    def users(self, items_UD: Tensor, steps: Steps) -> Tensor:
-        """Each user as a vector whose product with an item's tower scores it: (B, D)."""
+    def users(
+        self, items_UD: Tensor, steps: Steps, noise: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Each user as a vector whose product with an item's tower scores it: (B, D).
+
+        `noise` is what learning does to the steps before they are read.
+        """
         tokens_BTD = self.tokens(items_UD, steps)
+        if noise is not None:
+            tokens_BTD = noise(tokens_BTD)
         hidden_BTD = self.body(inputs_embeds=tokens_BTD, use_cache=False).last_hidden_state
         line_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
         last_BD = hidden_BTD[line_B, steps.last_B]

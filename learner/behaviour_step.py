@@ -5,7 +5,7 @@ Legend: `B` examples, `C` scored items, `U` distinct rows, `D` width, `I` catalo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -115,7 +115,7 @@ class BehaviourTrainer:
                 items_UD = model.towers(text_IE[at_U.to(device)], residual_UD)
             else:
                 items_UD = residual_UD
-            users_BD = model.users(items_UD, steps)
+            users_BD = model.users(items_UD, steps, self._noise(generator))
             columns = torch.from_numpy(np.searchsorted(rows_U, columns_C)).to(device)
             logits_BC = (users_BD @ items_UD[columns].T).float()
 
@@ -132,6 +132,19 @@ class BehaviourTrainer:
             rows_U.astype(np.int32), residual_UD.grad.cpu(), factor * self.config.residual_rate
         )
         ranker.tower.stale()
+
+    def _noise(self, generator: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
+        """Dropout, if the rule has it, whose numbers follow from the micro-batch's."""
+        share = self.rule.dropout
+        if not share:
+            return None
+        torch_generator = torch.Generator().manual_seed(int(generator.integers(2**62)))
+
+        def drop(tokens_BTD: Tensor) -> Tensor:
+            kept_BTD = torch.rand(tokens_BTD.shape, generator=torch_generator) >= share
+            return tokens_BTD * kept_BTD.to(tokens_BTD.device) / (1.0 - share)
+
+        return drop
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a snapshot keeps, beside weights and moments."""

@@ -10,7 +10,7 @@ from msgspec import Meta
 Device = Literal["auto", "cpu", "cuda"]
 
 UpdateRuleName = Literal[
-    "single", "cumulative", "pull", "two-speeds", "distillation", "full", "items"
+    "single", "cumulative", "pull", "steady", "two-speeds", "distillation", "full", "items"
 ]
 
 HALF_LIVES_S: tuple[float, ...] = (6 * 3600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, float("inf"))
@@ -113,9 +113,9 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         UpdateRuleName,
         Meta(
             description="how the transformer follows the stream: one adapter (single), one per "
-            "block, summed (cumulative), pulled to where it was (pull), a quick one over a slow "
-            "one (two-speeds), held to what it said (distillation), all weights (full), or the "
-            "items' vectors alone (items)"
+            "block, summed (cumulative), pulled to where it was (pull), the same through dropout "
+            "(steady), a quick one over a slow one (two-speeds), held to what it said "
+            "(distillation), all weights (full), or the items' vectors alone (items)"
         ),
     ] = "single"
     consolidate_every: Annotated[

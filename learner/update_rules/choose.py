@@ -7,7 +7,7 @@ from collections.abc import Callable
 from learner.behaviour import Behaviour
 from learner.update_rules.adapters import Cumulative, TwoSpeeds
 from learner.update_rules.distillation import Distillation
-from learner.update_rules.pull import Pull
+from learner.update_rules.pull import Pull, Steady
 from learner.update_rules.rule import Single, UpdateRule
 from learner.update_rules.whole import Full, ItemsAlone
 
@@ -15,6 +15,7 @@ RULES: dict[str, Callable[[Behaviour], UpdateRule]] = {
     "single": Single,
     "cumulative": Cumulative,
     "pull": Pull,
+    "steady": Steady,
     "two-speeds": TwoSpeeds,
     "distillation": Distillation,
     "full": Full,

@@ -54,6 +54,8 @@ class UpdateRule(Protocol):
 
     rate: float
     """The optimiser's step size is multiplied by this."""
+    dropout: float
+    """The share of what a step reads that is left out while learning."""
 
     def learnt(self) -> dict[str, nn.Parameter]:
         """The weights that learn."""
@@ -91,6 +93,7 @@ class Single:
     """
 
     rate = 1.0
+    dropout = 0.0
 
     def __init__(self, model: Behaviour) -> None:
         for name, parameter in model.named_parameters():

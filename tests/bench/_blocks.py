@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from learner.batch import Histories
+from learner.sequences import Sequences, lay_out
 
 NOW_MS = 1_700_000_000_000
 """The one moment at which everything happens."""
@@ -80,6 +81,15 @@ class Blocks:
                     start = stop - 1
                 found.append((rows, int(start), int(stop)))
         return found
+
+    def sequences(self, later: int, generator: np.random.Generator) -> Sequences:
+        """Block 0 as pretraining reads it; the last events of some users are a little later."""
+        found = [rows[:stop] for rows, _, stop in self.events(0)]
+        ts = [np.full(len(rows), NOW_MS) for rows in found]
+        for user in generator.choice(len(found), min(later, len(found)), replace=False).tolist():
+            ts[user][-1] += 1
+        users = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
+        return lay_out(users, np.concatenate(found), np.concatenate(ts))
 
     def examples(self, block: int, steps: int, part: Part = "all") -> Examples:
         """The events that have a past, each with it."""

@@ -5,6 +5,9 @@ Legend: `N` examples, `B` of a batch, `I` items, `D` width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,11 +17,19 @@ from learner.behaviour import Steps
 from learner.behaviour_step import BehaviourTrainer
 from learner.config import LearnerConfig
 from learner.measures import MISS
+from learner.pretraining import pretrain
+from learner.pretraining_config import Moment, PretrainConfig
 from learner.ranker import Ranker
 from learner.update_rules.distillation import Distillation
 from stream.events import ItemVector
 from tests.bench._blocks import Blocks, Examples, Part
 from tests.bench._exemplars import Exemplars
+
+HELD_OUT = 1_000
+"""Users of block 0 whose last event is held out of pretraining."""
+
+SHARE_FLOOR = 1e-6
+"""As in training: the popularity of an item without events, where its logarithm is taken."""
 
 
 class Course:
@@ -35,6 +46,31 @@ class Course:
         """Go on with other settings of learning, and with fresh optimisers."""
         self.ranker.config = config
         self.trainer = BehaviourTrainer(self.ranker)
+
+    def pretrain(self, config: PretrainConfig, progress: Callable[[Moment], None]) -> None:
+        """Learn block 0 with all weights, but for the last events of some, which say when to stop.
+
+        One pass without a step lets the items' Adagrad know how much of each was learnt: without
+        it, the first step on an item would undo what pretraining has found.
+        """
+        self.meet(0, "all")
+        ranker, behaviour = self.ranker, self.ranker.behaviour
+        assert behaviour is not None
+        sequences = self.blocks.sequences(HELD_OUT, self.generator)
+        ids = [ranker.catalog.item(row).item_id for row in range(len(ranker.catalog))]
+        share = HELD_OUT / len(sequences.rows_N)
+        config = msgspec.structs.replace(config, valid_share=share)
+        pretrain(
+            behaviour,
+            ranker.residuals,
+            None,
+            sequences,
+            config,
+            item_ids=ids,
+            progress=progress,
+        )
+        ranker.tower.stale()
+        self.learn(self.examples(0, "all"), 1, ranker.config.train.batch, factor=0.0)
 
     def examples(self, block: int, part: Part) -> Examples:
         return self.blocks.examples(block, self.ranker.config.model.steps, part)
@@ -73,16 +109,16 @@ class Course:
         ids = [ranker.catalog.item(int(row)).item_id for row in new]
         ranker.residuals.admit(new, behaviour.first_residuals(ids))
 
-    def learn(self, examples: Examples, epochs: int, batch: int) -> None:
+    def learn(self, examples: Examples, epochs: int, batch: int, factor: float = 1.0) -> None:
         """Several passes over the examples, and as many steps on what is kept, if anything is."""
         for _ in range(epochs):
             order = self.generator.permutation(len(examples))
             for start in range(0, len(order), batch):
                 some = examples.take(order[start : start + batch])
-                self.trainer.step(some.past, some.target_N, 1.0, self.generator)
+                self.trainer.step(some.past, some.target_N, factor, self.generator)
                 if len(self.kept):
                     old = self.kept.sample(batch, self.generator)
-                    self.trainer.step(old.past, old.target_N, 1.0, self.generator, replayed=True)
+                    self.trainer.step(old.past, old.target_N, factor, self.generator, replayed=True)
         self.ranker.trained = True
 
     @torch.no_grad()
@@ -106,12 +142,14 @@ class Course:
         examples = examples.without(len(ranker.catalog))
         learnt_I = torch.from_numpy(~ranker.residuals.admitted_I[: len(ranker.catalog)])
         towers_ID = ranker.tower.towers_ID(ranker.behaviour, ranker.residuals)
+        counts_I = ranker.experts.popularity.counts_HI[-1, : len(ranker.catalog)]
+        offset_I = torch.from_numpy(np.log(counts_I / counts_I.sum() + SHARE_FLOOR)).float()
         users_ND = self.users(examples)
         rank_N = np.full(len(examples), MISS)
         ok = examples.target_N < len(ranker.catalog)
         ok[ok] = ranker.residuals.admitted_I[examples.target_N[ok]]
         for at in np.array_split(np.flatnonzero(ok), max(1, ok.sum() // 256)):
-            score_BI = users_ND[torch.from_numpy(at)] @ towers_ID.T
+            score_BI = users_ND[torch.from_numpy(at)] @ towers_ID.T + offset_I
             own_B = torch.from_numpy(examples.target_N[at].astype(np.int64))
             own_score_B1 = score_BI.gather(1, own_B[:, None])
             score_BI.masked_fill_(learnt_I, -torch.inf)

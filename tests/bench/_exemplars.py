@@ -66,19 +66,24 @@ def herd(
 ) -> NDArray[np.int64]:
     """Pick, for each target, users whose mean stays close to that of all its users.
 
-    Welling 2009, as in iCaRL and ADER (algorithm 1).
+    Welling 2009, as in iCaRL and ADER (algorithm 1). An item's places are its share of targets.
 
     Examples
     --------
     >>> spread = np.array([[0.0], [4.0], [2.0], [9.0]], np.float32)
     >>> herd(np.array([7, 7, 7, 8], np.int32), spread, size=2).tolist()
     [2, 3]
+    >>> herd(np.array([7, 7, 7, 8], np.int32), spread, size=3).tolist()
+    [2, 0, 3]
     """
     order = np.argsort(target_N, kind="stable")
     picked: list[int] = []
     cuts = np.flatnonzero(np.diff(target_N[order])) + 1
-    for group in np.split(order, cuts):
-        places = max(1, round(size * len(group) / len(target_N))) if len(group) else 0
+    given = 0
+    for group, end in zip(np.split(order, cuts), [*cuts.tolist(), len(order)], strict=True):
+        # So many in all as the sum of shares says, rounded down at each item.
+        places = size * end // max(1, len(order)) - given
+        given += places
         if places >= len(group):
             picked += group.tolist()
             continue

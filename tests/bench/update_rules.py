@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from learner.config import LearnerConfig, ModelConfig, TrainConfig
+from learner.pretraining_config import Moment, PretrainConfig
 from learner.ranking_metrics import gains
 from stream.events import json_encode
 from tests.bench._blocks import Blocks, Part, read_blocks, toy_blocks
@@ -42,10 +43,11 @@ FILES = {
 
 
 class Way(NamedTuple):
-    """A rule, and what it keeps for replay."""
+    """A rule, what it keeps for replay, and a dropout that isn't its own."""
 
     rule: str | None
     kept: str = ""
+    dropout: float | None = None
 
 
 WAYS = {
@@ -56,11 +58,13 @@ WAYS = {
     "cumulative": Way("cumulative"),
     "two-speeds": Way("two-speeds"),
     "pull": Way("pull"),
+    "steady": Way("steady"),
     "distillation": Way("distillation", "herded"),
+    "single+dropout": Way("single", dropout=0.3),
+    "cumulative+dropout": Way("cumulative", dropout=0.3),
+    "items+dropout": Way("items", dropout=0.3),
     "single+replay": Way("single", "even"),
-    "pull+replay": Way("pull", "even"),
-    "two-speeds+replay": Way("two-speeds", "even"),
-    "full+replay": Way("full", "even"),
+    "steady+replay": Way("steady", "even"),
 }
 
 
@@ -79,14 +83,15 @@ class Settings(NamedTuple):
 
 
 def base(blocks: Blocks, config: LearnerConfig, epochs: int, progress: Progress) -> Course:
-    """A course whose model has learnt block 0, with all its weights."""
-    train = msgspec.structs.replace(config.train, update_rule="full")
-    course = Course(blocks, msgspec.structs.replace(config, train=train))
-    course.meet(0, "all")
-    examples = course.examples(0, "all")
-    for epoch in range(epochs):
-        progress(f"base, pass {epoch + 1} of {epochs}")
-        course.learn(examples, 1, config.train.batch)
+    """A course whose model has learnt block 0."""
+    course = Course(blocks, config)
+    steps = config.model.transformer_steps
+    pretraining = PretrainConfig(epochs=epochs, steps=steps, seed=config.seed, filter_seen=True)
+
+    def tell(moment: Moment) -> None:
+        progress(f"base, pass {moment.epoch}, NDCG@10 {moment.ndcg10 or 0.0:.4f}")
+
+    course.pretrain(pretraining, tell)
     return course
 
 
@@ -98,6 +103,8 @@ def follow(
     rule = way.rule or "single"
     train = msgspec.structs.replace(config.train, update_rule=rule)
     course.take_up(msgspec.structs.replace(config, train=train))
+    if way.dropout is not None:
+        course.trainer.rule.dropout = way.dropout
     course.generator = np.random.default_rng((config.seed, 1))
     course.kept = Exemplars(settings.kept if way.kept else 0, herded=way.kept == "herded")
     course.keep(course.examples(0, "all"))
@@ -107,8 +114,12 @@ def follow(
         progress(f"block {block}")
         if settings.protocol == "next":
             figures.append(_figures(course.rank(course.examples(block, "all"))))
-        if way.rule and (settings.protocol == "last" or block + 1 < len(course.blocks)):
+        if settings.protocol == "next" and block + 1 == len(course.blocks):
+            break
+        if way.rule:
             course.update(block, part, settings.epochs)
+        else:
+            course.meet(block, part)
         if settings.protocol == "last":
             figures.append(_figures(course.rank(course.examples(block, "last"))))
     return figures
@@ -129,7 +140,7 @@ def load(data: str, seed: int) -> tuple[Blocks, LearnerConfig]:
     if not folder:
         message = "set TIDEMILL_DATA to the folder that holds seqrec_benchmarks, or use --data toy"
         raise SystemExit(message)
-    train = TrainConfig(negatives=1024)
+    train = TrainConfig(negatives=1024, residual_rate=0.02, transformer_rate=1e-3)
     return (
         read_blocks(Path(folder) / "seqrec_benchmarks" / FILES[data]),
         LearnerConfig(device="cpu", seed=seed, train=train),
@@ -143,8 +154,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rules", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--protocol", choices=["next", "last"], default="next")
-    parser.add_argument("--base-epochs", type=int, default=8, help="passes over block 0")
-    parser.add_argument("--epochs", type=int, default=3, help="passes over each later block")
+    parser.add_argument("--base-epochs", type=int, default=30, help="most passes over block 0")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over each later block")
     parser.add_argument("--kept", type=int, default=8192, help="exemplars, for rules that replay")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
@@ -176,11 +187,14 @@ def _line(found: Sequence[Figures]) -> dict[str, object]:
 
 
 def _tell(who: str) -> Progress:
-    began = time.perf_counter()
+    said = ""
 
     def tell(what: str) -> None:
-        sys.stderr.write(f"\r\x1b[K{who}: {what} ({time.perf_counter() - began:.0f} s)")
-        sys.stderr.flush()
+        nonlocal said
+        if what != said:
+            said = what
+            sys.stderr.write(f"\r\x1b[K{who}: {what}")
+            sys.stderr.flush()
 
     return tell
 
