@@ -96,6 +96,7 @@ class Pretraining:
         taken_I = self.popularity.share_I > 0
         self.student = Student(model, residuals, text_IE, taken_I, item_ids)
         self.adam = DenseAdam(self.student.parameters, config.decay)
+        self.mean = {n: p.detach().clone() for n, p in self.student.parameters.items()}
         self.best: dict[str, Tensor] = {}
 
     @property
@@ -122,7 +123,9 @@ class Pretraining:
                 summed += self._step(part, generator) * part.positions()
                 done += part.positions()
                 progress(Moment(number, done, total, summed / done, before))
+        self._swap()
         rank_N = self.rank(self.sequences, self.valid)
+        self._swap()
         epoch = Epoch(
             number=number,
             loss=summed / max(1, done),
@@ -132,7 +135,7 @@ class Pretraining:
         )
         self.epochs.append(epoch)
         if self.best_epoch == number:
-            self.best = {n: p.detach().clone() for n, p in self.student.parameters.items()}
+            self.best = {name: p.clone() for name, p in self.mean.items()}
         return epoch
 
     def rank(self, sequences: Sequences, windows: Windows) -> NDArray[np.float64]:
@@ -166,6 +169,7 @@ class Pretraining:
         """All that goes on from here: weights, moments, the best weights, the epochs so far."""
         kept = {f"now/{name}": p for name, p in self.student.parameters.items()}
         kept |= {f"adam/{name}": p for name, p in self.adam.state().items()}
+        kept |= {f"mean/{name}": p for name, p in self.mean.items()}
         kept |= {f"best/{name}": p for name, p in self.best.items()}
         arrays = {name: p.detach().cpu().numpy().copy() for name, p in kept.items()}
         config = msgspec.to_builtins(self.config)
@@ -173,7 +177,7 @@ class Pretraining:
 
     @torch.no_grad()
     def restore(self, saved: Saved) -> None:
-        """Go on from a state. The number of epochs may be another one, and nothing else.
+        """Go on from a state. Patience may differ, and epochs where no step size depends on them.
 
         Raises
         ------
@@ -181,8 +185,7 @@ class Pretraining:
             If the state is of another log, model or configuration.
         """
         config = msgspec.convert(saved.meta["config"], PretrainConfig)
-        ours = msgspec.structs.replace(self.config, epochs=1)
-        theirs = msgspec.structs.replace(config, epochs=1)
+        ours, theirs = _shaping(self.config), _shaping(config)
         for name, p in self.student.parameters.items():
             there = saved.arrays.get(f"now/{name}")
             if ours != theirs or there is None or there.shape != tuple(p.shape):
@@ -193,12 +196,12 @@ class Pretraining:
                 )
                 raise ValueError(message)
             p.copy_(torch.from_numpy(there))
-        parts: dict[str, dict[str, Tensor]] = {"adam": {}, "best": {}, "now": {}}
+        parts: dict[str, dict[str, Tensor]] = {"adam": {}, "best": {}, "mean": {}, "now": {}}
         for path, array in saved.arrays.items():
             part, _, name = path.partition("/")
             parts[part][name] = torch.from_numpy(array.copy()).to(self.student.device)
         self.adam.restore(parts["adam"])
-        self.best = parts["best"]
+        self.mean, self.best = parts["mean"], parts["best"]
         self.epochs = msgspec.convert(saved.meta["epochs"], list[Epoch])
 
     def _step(self, windows: Windows, generator: np.random.Generator) -> float:
@@ -221,8 +224,32 @@ class Pretraining:
             loss = gbce_loss(logits_PC, columns, self.items)
         torch.autograd.backward(loss)
         self.adam.clip(config.clip)
-        self.adam.step(config.rate * min(1.0, (self.adam.steps + 1) / max(1, config.warmup)))
+        self.adam.step(self._rate())
+        decay = min(config.average, (1 + self.adam.steps) / (10 + self.adam.steps))
+        for name, parameter in student.parameters.items():
+            self.mean[name].lerp_(parameter.detach(), 1 - decay)
         return float(loss.detach())
+
+    def _rate(self) -> float:
+        config, steps = self.config, self.adam.steps
+        rate = config.rate * min(1.0, (steps + 1) / max(1, config.warmup))
+        if config.schedule == "linear":
+            rate *= 1 - steps / (-(-len(self.windows) // config.batch) * config.epochs)
+        return rate
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        """Put the running means in the weights' place, and these in theirs."""
+        for name, parameter in self.student.parameters.items():
+            now = parameter.clone()
+            parameter.copy_(self.mean[name])
+            self.mean[name].copy_(now)
+
+
+def _shaping(config: PretrainConfig) -> PretrainConfig:
+    """A configuration without what decides only when to stop."""
+    epochs = config.epochs if config.schedule == "linear" else 1
+    return msgspec.structs.replace(config, epochs=epochs, patience=1)
 
 
 def hold_out(sequences: Sequences, config: PretrainConfig) -> NDArray[np.bool_]:

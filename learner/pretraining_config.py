@@ -22,6 +22,14 @@ class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     warmup: Annotated[
         int, Meta(ge=0, description="steps in which the step size rises from nothing")
     ] = 200
+    schedule: Annotated[
+        Literal["constant", "linear"],
+        Meta(description="whether the step size falls, to nothing at the end of all epochs"),
+    ] = "constant"
+    average: Annotated[
+        float,
+        Meta(ge=0, lt=1, description="what is kept is a running mean of weights, of this decay"),
+    ] = 0.995
     decay: Annotated[float, Meta(ge=0, le=1, description="decoupled weight decay")] = 0.0
     clip: Annotated[float, Meta(gt=0, description="longest gradient")] = 1.0
     loss: Annotated[

@@ -39,12 +39,14 @@ PUBLISHED = {"hr10": 0.0533, "ndcg10": 0.0327}
 CONFIG = PretrainConfig(
     holdout="last",
     filter_seen=True,
-    epochs=60,
+    epochs=9,
     batch=256,
-    rate=3e-3,
-    negatives=1_000,
+    rate=2.5e-3,
+    schedule="linear",
+    negatives=2_000,
+    dropout=0.2,
     warmup=100,
-    patience=6,
+    patience=9,
 )
 
 

@@ -168,3 +168,32 @@ def test_a_state_of_other_options_is_not_gone_on_from() -> None:
     two = Pretraining(model, residuals, None, rounds(), other, item_ids=names())
     with pytest.raises(ValueError, match="no-resume"):
         two.restore(one.state())
+
+
+def test_a_linear_schedule_ends_at_nothing_and_its_epochs_are_fixed() -> None:
+    config = msgspec.structs.replace(CONFIG, schedule="linear", epochs=2)
+    model, residuals = Behaviour(MODEL, 8, 3), Residuals(MODEL.width)
+    run = Pretraining(model, residuals, None, rounds(), config, item_ids=names())
+    run.epoch()
+    before = run.student.parameters["items"].detach().clone()
+    kept = run.state()
+    run.epoch()
+    moved = (run.student.parameters["items"].detach() - before).abs().max()
+    assert 0 < float(moved) < 0.1
+    longer = msgspec.structs.replace(config, epochs=3)
+    other = Pretraining(model, residuals, None, rounds(), longer, item_ids=names())
+    with pytest.raises(ValueError, match="its options differs"):
+        other.restore(kept)
+
+
+def test_what_is_kept_is_the_mean_of_the_weights_on_the_way() -> None:
+    at_end, mean = (
+        trained(msgspec.structs.replace(CONFIG, epochs=1, average=average))[1].vectors_ID
+        for average in (0.0, 0.9)
+    )
+    model, residuals = Behaviour(MODEL, 8, 3), Residuals(MODEL.width)
+    run = Pretraining(model, residuals, None, rounds(), CONFIG, item_ids=names())
+    start = run.student.parameters["items"][:-1].detach().clone()
+    rows = torch.from_numpy(run.student.rows_N)
+    assert float((mean[rows] - start).norm()) < float((at_end[rows] - start).norm())
+    assert not torch.equal(mean, at_end)
