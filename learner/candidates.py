@@ -10,15 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import UNKNOWN
 from learner.batch import Histories
 from learner.config import CandidateConfig
+from learner.evidence import TOGETHER_FADE, pair_ids
 from learner.experts import Experts
-from learner.neighbours import Neighbours
+from learner.returns import newest_only
 
 _NONE = np.iinfo(np.int32).max
-
-_LISTED = ((1, 32), (2, 16), (3, 12), (10, 6))
-"""How long the neighbour lists are that are taken: up to this lag, this many."""
 
 
 def unique_rows(raw_BC: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -46,16 +45,45 @@ def popular_rows(experts: Experts, allowed_I: NDArray[np.bool_], count: int) -> 
     return np.unique(order_HC).astype(np.int32)
 
 
-def _listed(table: Neighbours, past: Histories, items: int) -> list[NDArray[np.int32]]:
+def _next_rows(
+    experts: Experts, past: Histories, items: int, count: int
+) -> list[NDArray[np.int32]]:
+    """What most often followed each of the last three items."""
     lists = []
-    first = 0
-    for lag, length in _LISTED:
-        source_BL = past.rows_BT[:, ::-1][:, first:lag]
-        ids = table.ids_IM[np.maximum(source_BL, 0), :length]
-        ids = np.where((source_BL >= 0)[:, :, None] & (ids < items), ids, -1)
-        lists.append(ids.reshape(len(past), -1))
-        first = lag
+    for lag in range(min(3, past.rows_BT.shape[1])):
+        table = experts.skipping if lag else experts.following
+        source_B1 = past.rows_BT[:, -1 - lag, None]
+        lists.append(pair_ids(table, source_B1, items)[:, 0, : count >> lag])
     return lists
+
+
+def covisited_rows(experts: Experts, past: Histories, items: int, count: int) -> NDArray[np.int32]:
+    """The items with the highest sums of cosines to a user's newest items, in no order."""
+    window = experts.config.covisit_window
+    newest_BT = np.where(newest_only(past.rows_BT), past.rows_BT, UNKNOWN)
+    source_BW = newest_BT[:, ::-1][:, :window]
+    at_BW = np.maximum(source_BW, 0)
+    ids_BWM = pair_ids(experts.together, source_BW, items)
+    weight_BWM = experts.together.weights_IM[at_BW] / np.sqrt(
+        experts.taken_I[np.maximum(ids_BWM, 0)] + 1.0
+    )
+    weight_BWM *= TOGETHER_FADE ** np.arange(at_BW.shape[1], dtype=np.float32)[:, None]
+    weight_BWM /= np.sqrt(experts.taken_I[at_BW] + 1.0)[:, :, None]
+    B = len(past)
+    line_B1 = np.arange(B)[:, None]
+    ids_BE, weight_BE = ids_BWM.reshape(B, -1), weight_BWM.reshape(B, -1)
+    real_BE = ids_BE >= 0
+    at_BE = np.where(real_BE, ids_BE, items) + line_B1 * (items + 1)
+    total_N = np.bincount(at_BE.ravel(), weight_BE.ravel(), minlength=B * (items + 1))
+    first_N = np.empty(B * (items + 1), np.int32)
+    E = ids_BE.shape[1]
+    first_N[at_BE[:, ::-1]] = np.arange(E - 1, -1, -1, dtype=np.int32)  # the first one stays
+    use_BE = real_BE & (first_N[at_BE] == np.arange(E))
+    score_BE = np.where(use_BE, total_N[at_BE], -1.0)
+    count = min(count, E)
+    best_BC = np.argpartition(-score_BE, count - 1, axis=1)[:, :count]
+    take = np.take_along_axis
+    return np.where(take(use_BE, best_BC, 1), take(ids_BE, best_BC, 1), -1)
 
 
 def gather_candidates(
@@ -81,8 +109,8 @@ def gather_candidates(
         [
             np.broadcast_to(popular, (B, len(popular))),
             own_BC,
-            *_listed(experts.following, past, items)[:3],
-            *_listed(experts.together, past, items),
+            *_next_rows(experts, past, items, config.following),
+            covisited_rows(experts, past, items, config.together),
             *tops,
         ],
         axis=1,

@@ -44,9 +44,16 @@ class CandidateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         int, Meta(ge=0, le=4096, description="smaller catalogues are ranked whole")
     ] = 192
     popular: Annotated[int, Meta(ge=0, le=512, description="top items of each half-life")] = 30
-    own: Annotated[int, Meta(ge=0, le=50, description="the user's own newest items")] = 20
-    semantic: Annotated[int, Meta(ge=0, le=512, description="nearest items by text")] = 20
-    behaviour: Annotated[int, Meta(ge=0, le=512, description="tops of the transformer")] = 30
+    following: Annotated[
+        int,
+        Meta(ge=0, le=512, description="what followed the last item; half of it the one before"),
+    ] = 32
+    together: Annotated[
+        int, Meta(ge=1, le=512, description="most co-visited with the newest items")
+    ] = 96
+    own: Annotated[int, Meta(ge=0, le=50, description="the user's own newest items")] = 50
+    semantic: Annotated[int, Meta(ge=0, le=512, description="nearest items by text")] = 40
+    behaviour: Annotated[int, Meta(ge=0, le=512, description="tops of the transformer")] = 60
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +64,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 50
     neighbours: Annotated[
         int, Meta(ge=4, le=512, description="next items and co-visited items kept per item")
-    ] = 32
+    ] = 128
     covisit_window: Annotated[
         int, Meta(ge=1, le=50, description="past items that an event counts as visited with")
     ] = 10
@@ -103,7 +110,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 2048
     listed: Annotated[
         int, Meta(ge=4, le=512, description="candidates per example in the listwise loss")
-    ] = 48
+    ] = 32
     rates: Annotated[
         tuple[float, ...],
         Meta(description="step sizes of the correction nets, which are weighed online"),

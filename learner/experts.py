@@ -1,6 +1,6 @@
 """The experts: what can be counted. They need no gradient, and are right from the first event.
 
-Legend: `N` events, `B` users, `T` past steps, `I` catalogue rows, `P` pairs.
+Legend: `N` events, `B` users, `T` past steps, `I` catalogue rows, `P` pairs, `L` lags.
 """
 
 from __future__ import annotations
@@ -10,26 +10,30 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import UNKNOWN
 from learner.batch import Histories
 from learner.config import ModelConfig
 from learner.neighbours import Neighbours
 from learner.popularity import Popularity
+from learner.returns import Returns, newest_only
 
-NEXT_LAGS = 3
-"""An event follows the last, the second and the third last item; what is older says little."""
-
-LAG_WEIGHTS = np.array([1.0, 0.5, 0.33], np.float32)
-"""What each lag counts for in `following`."""
+SKIP_WEIGHTS = np.array([0.6, 0.4], np.float32)
+"""What the second and the third last item count for in `skipping`; what is older says little."""
 
 REPEAT_MEMORY = 5_000.0
 """Events after which an observed repeat has faded: long enough to see a habit of one in 200."""
+
+_PAIRS = ("following", "skipping", "together")
 
 NO_REPEATS_BELOW = 0.005
 """Below this share of repeats, what a user had is not offered again."""
 
 
 class Experts:
-    """Popularity, next items, co-visited items, and each item's habits; memory is bounded.
+    """Popularity, next items, co-visited items, and habits of items and users; memory is bounded.
+
+    `following` counts moves from the last item, `skipping` those from the two before, `together`
+    all pairs within a window in both directions.
 
     Everything is indexed by catalogue row and saved by item id.
     """
@@ -38,12 +42,14 @@ class Experts:
         self.config = config
         self.popularity = Popularity()
         self.following = Neighbours(config.neighbours, config.neighbour_half_life_s)
+        self.skipping = Neighbours(config.neighbours // 2, config.neighbour_half_life_s)
         self.together = Neighbours(config.neighbours, config.neighbour_half_life_s)
         self.first_ms_I = np.zeros(0, np.int64)
         self.last_ms_I = np.zeros(0, np.int64)
         self.taken_I = np.zeros(0, np.float32)
         self.repeated_I = np.zeros(0, np.float32)
         self.repeats = np.array([1.0, 20.0])
+        self.returns = Returns(config.steps)
 
     @property
     def repeat_share(self) -> float:
@@ -58,8 +64,8 @@ class Experts:
     def reserve(self, items: int) -> None:
         """Make room for this many rows."""
         self.popularity.reserve(items)
-        self.following.reserve(items)
-        self.together.reserve(items)
+        for part in _PAIRS:
+            getattr(self, part).reserve(items)
         grow = items - len(self.taken_I)
         if grow > 0:
             for name in ("first_ms_I", "last_ms_I", "taken_I", "repeated_I"):
@@ -73,16 +79,19 @@ class Experts:
         now_ms = int(past.now_B.max())
         self.popularity.add(rows_B, past.now_B, items)
 
-        # 1. What follows the last three items.
-        lags = min(NEXT_LAGS, past.rows_BT.shape[1])
-        source_BL = past.rows_BT[:, : -lags - 1 : -1]
-        target_BL = np.broadcast_to(rows_B[:, None], source_BL.shape)
-        weight_BL = np.broadcast_to(LAG_WEIGHTS[:lags], source_BL.shape)
-        self.following.add(source_BL.ravel(), target_BL.ravel(), weight_BL.ravel(), now_ms, items)
+        # 1. What follows the last item, and the two before it.
+        self.following.add(
+            past.rows_BT[:, -1], rows_B, np.ones(len(rows_B), np.float32), now_ms, items
+        )
+        skipped_BL = past.rows_BT[:, -2:-4:-1]
+        target_BL = np.broadcast_to(rows_B[:, None], skipped_BL.shape)
+        weight_BL = np.broadcast_to(SKIP_WEIGHTS[: skipped_BL.shape[1]], skipped_BL.shape)
+        self.skipping.add(skipped_BL.ravel(), target_BL.ravel(), weight_BL.ravel(), now_ms, items)
 
-        # 2. What is visited together, in both directions.
+        # 2. What is visited together, in both directions; an item counts once per history.
+        newest_BT = newest_only(past.rows_BT)
         window = self.config.covisit_window
-        seen_BW = past.rows_BT[:, -window:]
+        seen_BW = np.where(newest_BT, past.rows_BT, UNKNOWN)[:, -window:]
         target_BW = np.broadcast_to(rows_B[:, None], seen_BW.shape)
         one_P = np.ones(2 * seen_BW.size, np.float32)
         self.together.add(
@@ -105,6 +114,7 @@ class Experts:
         with_past = int((past.rows_BT[:, -1] >= 0).sum())
         fade = np.exp(-with_past / REPEAT_MEMORY)
         self.repeats = self.repeats * fade + np.array([float(again_B.sum()), float(with_past)])
+        self.returns.learn(past, rows_B, newest_BT, fade)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a snapshot keeps, as flat named arrays."""
@@ -115,7 +125,7 @@ class Experts:
             "repeated_I": self.repeated_I,
             "repeats": self.repeats,
         }
-        for part in ("popularity", "following", "together"):
+        for part in ("popularity", *_PAIRS, "returns"):
             state |= {f"{part}.{name}": a for name, a in getattr(self, part).state().items()}
         return state
 
@@ -126,7 +136,7 @@ class Experts:
         items: int,
     ) -> None:
         """Take a snapshot; its item `i` has the row `row_of_I[i]` here, negative if it is gone."""
-        for part in ("popularity", "following", "together"):
+        for part in ("popularity", *_PAIRS, "returns"):
             own = {
                 name.removeprefix(f"{part}."): array
                 for name, array in state.items()

@@ -1,7 +1,6 @@
-"""What the correction net sees of each candidate, and the prior that it corrects.
+"""What the learnt weights and nets see of each candidate, and the prior that they correct.
 
-Legend: `B` users, `K` candidates, `F` features, `T` past steps, `H` half-lives, `E` entries,
-`I` catalogue rows.
+Legend: `B` users, `K` candidates, `F` features, `T` past steps, `H` half-lives, `I` catalogue rows.
 """
 
 from __future__ import annotations
@@ -12,41 +11,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import UNKNOWN
 from learner.batch import Histories
-from learner.experts import NEXT_LAGS, Experts
-from learner.neighbours import Neighbours
+from learner.evidence import TOGETHER_FADE, Places, pair_ids, pair_shares
+from learner.experts import Experts
+from learner.returns import newest_only
 
 NAMES = (
-    *("pop_6h", "pop_1d", "pop_7d", "pop_30d", "pop_ever", "trend_day", "trend_hour"),
-    *("next_1", "next_2", "next_3", "together", "together_cosine"),
-    *("own", "own_count", "own_idle", "repeat_rate", "own_repeat_rate"),
-    *("age", "idle", "history", "gap", "session", "semantic", "behaviour", "behaviour_z"),
+    *("pop_6h", "pop_1d", "pop_7d", "pop_30d", "pop_ever", "pop_steep", "trend_day", "trend_hour"),
+    *("next_1", "next_2", "next_3", "pair", "together", "cosine", "cosine_recent"),
+    *("own", "own_count", "own_idle", "return_place", "return_age", "repeat_rate"),
+    *("own_repeat_rate", "age", "idle", "unseen", "history", "gap", "session"),
+    *("hour_sin", "hour_cos", "weekend", "semantic", "semantic_last", "behaviour", "behaviour_z"),
 )
-"""The features in their order; `semantic` and `behaviour` come from the vectors."""
+"""The features in their order; the last four come from vectors."""
 
 F = len(NAMES)
-SEMANTIC, BEHAVIOUR, BEHAVIOUR_Z = (
-    NAMES.index(name) for name in ("semantic", "behaviour", "behaviour_z")
-)
+AT = {name: place for place, name in enumerate(NAMES)}
 
-POP_FLOOR = 0.5
+PRIOR = {"pop_30d": 1.5, "pop_ever": 1.5, "pair": 1.0, "cosine": 2.0, "semantic": 3.0}
+"""The prior's weights: a fixed blend that is hard to beat on shop logs (see EXPERIMENTS.md)."""
+
+POP_FLOOR, POP_STEEP_FLOOR = 0.5, 0.02
 """The popularity of an item without events, in shares of the mean item's: lower makes the first
 event count for more, and keeps new items from ever being shown."""
 
 PAIR_FLOOR = 2e-3
 """The transition probability of an unseen pair: lower trusts a single co-visit more."""
 
-PAIR_PRIOR = 1.0
-"""Events that a pair's probability is shrunk by: without, one event would mean certainty."""
-
-TOGETHER_FADE = np.float32(0.8)
-"""How much less each older step says in `together` and in `semantic`."""
+COSINE_FLOOR = 1e-2
+"""The same for cosines, which are larger."""
 
 SESSION_S = 1800.0
 """A shorter gap than this belongs to the same visit."""
 
-PRIOR_POP, PRIOR_PAIR, PRIOR_SEMANTIC = 1.0, 2.0, 4.0
-"""The prior's weights: a fixed blend that is hard to beat on shop logs (see EXPERIMENTS.md)."""
+DAY_S, WEEK_S = 86_400.0, 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +56,13 @@ class Described:
     prior_BK: NDArray[np.float32]
 
 
-class _Places:
-    """Where each candidate stands in its user's line: the inverse of `rows_BK`."""
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What vectors say of each candidate: text likeness to recent and last items, transformer."""
 
-    def __init__(self, rows_BK: NDArray[np.int32], items: int) -> None:
-        B, self.K = rows_BK.shape
-        self.at_BI = np.zeros((B, items), np.int32)
-        self.line_B1 = np.arange(B)[:, None]
-        b, k = np.nonzero(rows_BK >= 0)
-        self.at_BI[b, rows_BK[b, k]] = k + 1
-
-    def spread(
-        self, ids_BE: NDArray[np.int32], weight_BE: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Sum the weights of each candidate's entries; other entries are dropped."""
-        place_BE = np.where(ids_BE >= 0, self.at_BI[self.line_B1, np.maximum(ids_BE, 0)], 0)
-        flat = (place_BE + self.line_B1 * (self.K + 1)).ravel()
-        size = len(self.line_B1) * (self.K + 1)
-        total = np.bincount(flat, weight_BE.ravel(), minlength=size)
-        return total.reshape(-1, self.K + 1)[:, 1:].astype(np.float32)
-
-
-def pair_shares(
-    table: Neighbours, source_BL: NDArray[np.int32], items: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The neighbours of past items and their probabilities: two (B, L, M) arrays."""
-    known_BL = source_BL >= 0
-    source_BL = np.maximum(source_BL, 0)
-    ids = table.ids_IM[source_BL]
-    ids = np.where(known_BL[:, :, None] & (ids < items), ids, -1)
-    share = table.weights_IM[source_BL] / (table.degrees_I[source_BL] + PAIR_PRIOR)[:, :, None]
-    return ids, share
-
-
-def _log_pop(share_HI: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    return np.asarray(np.log(share_HI * (share_HI.shape[1] / POP_FLOOR) + 1.0))
-
-
-def _log_pair(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    return np.asarray(np.log(share / PAIR_FLOOR + 1.0))
-
-
-def _log_s(seconds: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    return np.asarray(np.log1p(np.maximum(seconds, 0.0) / 60.0) / 8.0)
+    semantic_BK: NDArray[np.float32]
+    semantic_last_BK: NDArray[np.float32]
+    behaviour_BK: NDArray[np.float32]
 
 
 def describe(
@@ -108,8 +71,7 @@ def describe(
     rows_BK: NDArray[np.int32],
     *,
     real_BK: NDArray[np.bool_],
-    semantic_BK: NDArray[np.float32],
-    behaviour_BK: NDArray[np.float32],
+    words: Words,
     items: int,
 ) -> Described:
     """Compute every candidate's features and prior; a padded candidate's are zero or unused.
@@ -119,70 +81,121 @@ def describe(
     B, K = rows_BK.shape
     x = np.zeros((F, B, K), np.float32)
     at_BK = np.maximum(rows_BK, 0)
-    places = _Places(rows_BK, items)
+    places = Places(rows_BK, items)
+    newest_BT = newest_only(past.rows_BT)
+    _popularity(x, experts, at_BK, items)
+    _pairs(x, experts, past, newest_BT=newest_BT, places=places, at_BK=at_BK)
+    _own(x, experts, past, newest_BT=newest_BT, places=places, at_BK=at_BK)
+    _times(x, experts, past, at_BK)
+    x[AT["semantic"]] = words.semantic_BK
+    x[AT["semantic_last"]] = words.semantic_last_BK
+    x[AT["behaviour"]] = words.behaviour_BK / 4.0
+    x[AT["behaviour_z"]] = _standardised(words.behaviour_BK, real_BK)
+    prior_BK = np.zeros((B, K), np.float32)
+    for name, weight in PRIOR.items():
+        prior_BK += np.float32(weight) * x[AT[name]]
+    return Described(np.ascontiguousarray(x.transpose(1, 2, 0)), prior_BK)
+
+
+def _popularity(
+    x: NDArray[np.float32], experts: Experts, at_BK: NDArray[np.int32], items: int
+) -> None:
+    """Popularity at each half-life, and its trend."""
+    ratio_HI = experts.popularity.shares_HI()[:, :items] * np.float32(items)
+    log_HI = np.log(ratio_HI / POP_FLOOR + 1.0)
+    steep_I = np.log(ratio_HI[3] / POP_STEEP_FLOOR + 1.0)
+    pop_HBK = log_HI[:, at_BK]
+    x[AT["pop_6h"] : AT["pop_ever"] + 1] = pop_HBK / 4.0
+    x[AT["pop_steep"]] = steep_I[at_BK] / 4.0
+    x[AT["trend_day"]] = (pop_HBK[1] - pop_HBK[3]) / 2.0
+    x[AT["trend_hour"]] = (pop_HBK[0] - pop_HBK[2]) / 2.0
+
+
+def _pairs(
+    x: NDArray[np.float32],
+    experts: Experts,
+    past: Histories,
+    *,
+    newest_BT: NDArray[np.bool_],
+    places: Places,
+    at_BK: NDArray[np.int32],
+) -> None:
+    """What follows the last items, and what is visited together with the newest ones."""
+    items = places.at_BI.shape[1]
+    flat = (len(past), -1)
     recent_BT = past.rows_BT[:, ::-1]
-
-    # 1. Popularity at each half-life, and its trend.
-    log_pop_HI = _log_pop(experts.popularity.shares_HI()[:, :items])
-    pop_HBK = log_pop_HI[:, at_BK]
-    x[0:5] = pop_HBK / 4.0
-    x[5] = (pop_HBK[1] - pop_HBK[3]) / 2.0
-    x[6] = (pop_HBK[0] - pop_HBK[2]) / 2.0
-
-    # 2. What follows the last items, and what is visited together with the last ones.
-    lags = min(NEXT_LAGS, recent_BT.shape[1])
-    ids_BLM, share_BLM = pair_shares(experts.following, recent_BT[:, :lags], items)
-    for lag in range(lags):
-        x[7 + lag] = _log_pair(places.spread(ids_BLM[:, lag], share_BLM[:, lag])) / 3.0
+    for lag, name in enumerate(("next_1", "next_2", "next_3")):
+        table = experts.skipping if lag else experts.following
+        ids, share = pair_shares(table, recent_BT[:, lag : lag + 1], items)
+        x[AT[name]] = _log_pair(places.spread(ids.reshape(flat), share.reshape(flat)))
     window = experts.config.covisit_window
-    ids_BWM, share_BWM = pair_shares(experts.together, recent_BT[:, :window], items)
-    share_BWM *= (TOGETHER_FADE ** np.arange(ids_BWM.shape[1], dtype=np.float32))[:, None]
-    flat = (B, -1)
-    together_BK = places.spread(ids_BWM.reshape(flat), share_BWM.reshape(flat))
-    x[10] = _log_pair(together_BK) / 3.0
-    degree_BK = experts.together.degrees_I[at_BK]
-    x[11] = _log_pair(together_BK / np.sqrt(degree_BK / 10.0 + 1.0)) / 3.0
+    source_BW = np.where(newest_BT, past.rows_BT, UNKNOWN)[:, ::-1][:, :window]
+    at_BW = np.maximum(source_BW, 0)
+    table = experts.together
+    place = places.flat(pair_ids(table, source_BW, items).reshape(flat))
+    fade_W = (TOGETHER_FADE ** np.arange(window, dtype=np.float32))[: source_BW.shape[1], None]
+    weight_BWM = table.weights_IM[at_BW]
+    share_BWM = weight_BWM * (fade_W / (table.degrees_I[at_BW] + 1.0)[:, :, None])
+    x[AT["together"]] = _log_pair(places.summed(place, share_BWM))
+    cosine_BWM = weight_BWM / np.sqrt(experts.taken_I[at_BW] + 1.0)[:, :, None]
+    root_BK = np.sqrt(experts.taken_I[at_BK] + 1.0)
+    for name, weighed in (("cosine", cosine_BWM), ("cosine_recent", cosine_BWM * fade_W)):
+        x[AT[name]] = np.log(places.summed(place, weighed) / root_BK / COSINE_FLOOR + 1.0) / 3.0
+    x[AT["pair"]] = np.maximum(x[AT["next_1"]], x[AT["together"]])
 
-    # 3. The user's own past with the item, and the item's habit of being taken again.
-    one_BT = np.ones(past.rows_BT.shape, np.float32)
-    own_BK = places.spread(past.rows_BT, one_BT)
+
+def _own(
+    x: NDArray[np.float32],
+    experts: Experts,
+    past: Histories,
+    *,
+    newest_BT: NDArray[np.bool_],
+    places: Places,
+    at_BK: NDArray[np.int32],
+) -> None:
+    """The user's own past with the item, and the item's habit of being taken again."""
+    own_BK = places.spread(past.rows_BT, np.ones(past.rows_BT.shape, np.float32))
     had_BK = own_BK > 0
-    newest_BT = _newest_only(past.rows_BT)
     since_BT = ((past.now_B[:, None] - past.ts_BT) / 1000.0).astype(np.float32)
-    own_idle_BK = places.spread(np.where(newest_BT, past.rows_BT, -1), since_BT)
-    taken_BK = experts.taken_I[at_BK]
-    repeat_BK = experts.repeated_I[at_BK] / (taken_BK + 5.0)
-    x[12] = had_BK
-    x[13] = np.log1p(own_BK)
-    x[14] = np.where(had_BK, _log_s(own_idle_BK), 0.0)
-    x[15] = repeat_BK
-    x[16] = had_BK * repeat_BK
+    newest = places.flat(np.where(newest_BT, past.rows_BT, UNKNOWN))
+    idle_BK = places.summed(newest, since_BT)
+    by_place_BT, by_age_BT = experts.returns.shares_BT(past)
+    repeat_BK = experts.repeated_I[at_BK] / (experts.taken_I[at_BK] + 5.0)
+    x[AT["own"]] = had_BK
+    x[AT["own_count"]] = np.log1p(own_BK)
+    x[AT["own_idle"]] = np.where(had_BK, _log_s(idle_BK), 0.0)
+    x[AT["return_place"]] = _log_pair(places.summed(newest, by_place_BT))
+    x[AT["return_age"]] = _log_pair(places.summed(newest, by_age_BT))
+    x[AT["repeat_rate"]] = repeat_BK
+    x[AT["own_repeat_rate"]] = had_BK * repeat_BK
 
-    # 4. Time: the item's age and idleness, the user's length of history and gap.
+
+def _times(
+    x: NDArray[np.float32], experts: Experts, past: Histories, at_BK: NDArray[np.int32]
+) -> None:
+    """The item's age and idleness, the user's length of history and gap, hour and weekday."""
     now_B1 = past.now_B[:, None]
-    known_BK = taken_BK > 0
-    x[17] = np.where(known_BK, _log_s((now_B1 - experts.first_ms_I[at_BK]) / 1000.0), 0.0)
-    x[18] = np.where(known_BK, _log_s((now_B1 - experts.last_ms_I[at_BK]) / 1000.0), 0.0)
+    known_BK = experts.taken_I[at_BK] > 0
+    x[AT["age"]] = np.where(known_BK, _log_s((now_B1 - experts.first_ms_I[at_BK]) / 1000.0), 0.0)
+    x[AT["idle"]] = np.where(known_BK, _log_s((now_B1 - experts.last_ms_I[at_BK]) / 1000.0), 0.0)
+    x[AT["unseen"]] = ~known_BK
     gap_B = past.gaps_B()
-    x[19] = (np.log1p(past.lengths_B) / 3.0)[:, None]
-    x[20] = _log_s(gap_B)[:, None]
-    x[21] = ((gap_B < SESSION_S) & (past.lengths_B > 0))[:, None]
-
-    # 5. The vectors' words.
-    x[SEMANTIC] = semantic_BK
-    x[BEHAVIOUR] = behaviour_BK / 4.0
-    x[BEHAVIOUR_Z] = _standardised(behaviour_BK, real_BK)
-
-    pair_BK = np.maximum(x[7], x[10]) * 3.0
-    prior_BK = PRIOR_POP * pop_HBK[3] + PRIOR_PAIR * pair_BK + PRIOR_SEMANTIC * semantic_BK
-    return Described(np.ascontiguousarray(x.transpose(1, 2, 0)), prior_BK.astype(np.float32))
+    x[AT["history"]] = (np.log1p(past.lengths_B) / 3.0)[:, None]
+    x[AT["gap"]] = _log_s(gap_B)[:, None]
+    x[AT["session"]] = ((gap_B < SESSION_S) & (past.lengths_B > 0))[:, None]
+    turn_B1 = 2 * np.pi * (now_B1 / 1000.0 % DAY_S) / DAY_S
+    x[AT["hour_sin"]] = np.sin(turn_B1)
+    x[AT["hour_cos"]] = np.cos(turn_B1)
+    # The epoch was a Thursday: days 2 and 3 of its weeks are Saturday and Sunday.
+    x[AT["weekend"]] = (now_B1 / 1000.0 % WEEK_S // DAY_S - 2) // 2 == 0
 
 
-def _newest_only(rows_BT: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Whether a step is the newest of its item in its history."""
-    T = rows_BT.shape[1]
-    later_BTT = (rows_BT[:, :, None] == rows_BT[:, None, :]) & np.triu(np.ones((T, T), bool), 1)
-    return np.asarray(~later_BTT.any(axis=2) & (rows_BT >= 0))
+def _log_pair(share: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(np.log(share / PAIR_FLOOR + 1.0) / 3.0)
+
+
+def _log_s(seconds: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    return np.asarray(np.log1p(np.maximum(seconds, 0.0) / 60.0) / 8.0)
 
 
 def _standardised(score_BK: NDArray[np.float32], real_BK: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -175,6 +175,7 @@ class OnlineLearner:
             ]
             line = np.arange(len(scored.target_B))
             graded[part] = scored.real_BK[line, scored.target_B]
+            ranker.gather(scored, np.flatnonzero(graded[part]))
             lessons.append(
                 make_lesson(
                     past.take(part), scored, target_B[part], self.config.train.listed, generator
@@ -195,6 +196,7 @@ class OnlineLearner:
         ranker.weighing.update(1.0 - worth[:, graded])
 
         # 2. Train: count, then step on the new ones, then on some old ones.
+        ranker.stacking.step(self.response.factor)
         experts.learn(target_B, past, len(self.catalog))
         self._admit(target_B)
         lesson = _joined(lessons).only(graded)
@@ -303,6 +305,6 @@ def _joined(lessons: Sequence[Lesson]) -> Lesson:
         past,
         *(
             np.concatenate([getattr(lesson, name) for lesson in lessons])
-            for name in ("rows_BL", "features_BLF", "prior_BL", "target_B")
+            for name in ("rows_BL", "features_BLF", "target_B")
         ),
     )

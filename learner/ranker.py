@@ -2,10 +2,11 @@
 
 Legend: `B` users, `K` candidates, `F` features, `A` arms, `I` catalogue rows, `C` tops, `D` width.
 
-    score = sum over arms of weight * (scale * prior + net(features))
+    score = sum over arms of weight * arm(features)
 
-where the prior is log-popularity + log-transition + text similarity, and the transformer's score
-is one of the features. Everything learnt starts at zero, so that an untrained ranker is its prior.
+where arms are nets on top of learnt linear weights, these weights alone, and the prior, which is
+log-popularity + log-transition + text similarity; the transformer's score is one of the features.
+All arms start at the prior, so that an untrained ranker is its prior.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ from learner.behaviour import Behaviour, Steps
 from learner.candidates import gather_candidates
 from learner.config import LearnerConfig
 from learner.correction import Correction, Weighing
+from learner.evidence import TOGETHER_FADE
 from learner.experts import Experts
-from learner.features import TOGETHER_FADE, describe
+from learner.features import Words, describe
+from learner.stacking import Stacking
 from learner.tower import ItemTower, Residuals
 
 PRETRAINED_WEIGHT = 2.0
-"""What a pretrained transformer's score counts for in the nets before they have learnt: half of the
+"""What a pretrained transformer's score counts for before any weight has been learnt: half of the
 log-odds that it stands for, as counted pairs will come to say the other half."""
+
+UNCORRECTED = ("own segment", "all users", "prior")
+"""The arms behind the nets: the learnt weights of the user's segment, those of all, the prior."""
 
 CHUNK = 64
 """Users scored at once: more would not fit the cache, fewer would pay Python's price."""
@@ -74,8 +80,9 @@ class Ranker:
         self.config = config
         self.device = pick_device(config.device)
         self.experts = Experts(config.model)
+        self.stacking = Stacking(self.device)
         self.correction = Correction(config.train.rates, config.seed).to(self.device)
-        self.weighing = Weighing(len(config.train.rates))
+        self.weighing = Weighing(len(config.train.rates) + len(UNCORRECTED))
         self.behaviour: Behaviour | None = None
         if config.model.transformer:
             self.behaviour = Behaviour(config.model, catalog.width, config.seed).to(self.device)
@@ -83,7 +90,7 @@ class Ranker:
         self.tower = ItemTower(catalog, self.device)
         self.trained = self.behaviour is not None and self.behaviour.pretrained
         if self.trained:
-            self.correction.begin_with("behaviour", PRETRAINED_WEIGHT)
+            self.stacking.begin_with("behaviour", PRETRAINED_WEIGHT)
         self.blend = 1.0
 
     def autocast(self) -> Any:
@@ -125,7 +132,7 @@ class Ranker:
     ) -> Scored:
         listing = self.config.model.candidates
         allowed = torch.from_numpy(allowed_I).to(self.device)
-        semantic_BI = self._semantic(past)
+        semantic_BI, last_BI = self._semantic(past, window=10), self._semantic(past, window=1)
         behaviour_BI = self._behaviour(past)
         tops = []
         if int(allowed_I.sum()) > listing.all_items_below:
@@ -148,8 +155,11 @@ class Ranker:
             past,
             rows_BK,
             real_BK=real_BK,
-            semantic_BK=_picked(semantic_BI, rows_BK),
-            behaviour_BK=_picked(behaviour_BI, rows_BK),
+            words=Words(
+                _picked(semantic_BI, rows_BK),
+                _picked(last_BI, rows_BK),
+                _picked(behaviour_BI, rows_BK),
+            ),
             items=items,
         )
         prior_BK = described.prior_BK
@@ -158,7 +168,9 @@ class Ranker:
         if self.trained:
             features = torch.from_numpy(described.features_BKF).to(self.device)
             prior = torch.from_numpy(prior_BK).to(self.device)
-            arms_ABK = self.correction(features, prior).cpu().numpy()
+            stacked_2BK = self.stacking.scores(features)
+            nets_RBK = self.correction(features, stacked_2BK[0])
+            arms_ABK = torch.cat([nets_RBK, stacked_2BK, prior[None]]).cpu().numpy()
             if self.blend:
                 weight_A = self.weighing.weights.astype(np.float32)
                 score_BK = np.einsum("a,abk->bk", weight_A, arms_ABK)
@@ -172,11 +184,24 @@ class Ranker:
             place_B,
         )
 
-    def _semantic(self, past: Histories) -> Tensor | None:
+    @torch.no_grad()
+    def gather(self, scored: Scored, graded_N: NDArray[np.int64]) -> None:
+        """Add ranked examples, by their place in `scored`, to the next step of the weights."""
+        if not len(graded_N):
+            return
+
+        def put(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array[graded_N]).to(self.device)
+
+        features_BKF = put(scored.features_BKF)
+        scores_2BK = self.stacking.scores(features_BKF)
+        self.stacking.gather(features_BKF, scores_2BK, put(scored.real_BK), put(scored.target_B))
+
+    def _semantic(self, past: Histories, window: int) -> Tensor | None:
         text_IE = self.tower.text_IE()
         if not self.tower.has_text:
             return None
-        pooled_BE = torch.from_numpy(pool_text(self.catalog.vectors, past.rows_BT))
+        pooled_BE = torch.from_numpy(pool_text(self.catalog.vectors, past.rows_BT, window))
         return pooled_BE.to(self.device) @ text_IE.T
 
     def _behaviour(self, past: Histories) -> Tensor | None:
@@ -194,7 +219,7 @@ class Ranker:
 
 
 def pool_text(
-    vectors_IE: NDArray[np.float32], rows_BT: NDArray[np.int32], window: int = 10
+    vectors_IE: NDArray[np.float32], rows_BT: NDArray[np.int32], window: int
 ) -> NDArray[np.float32]:
     """What each user looked at of late, as one L2-normalised text vector; zero without a past."""
     recent_BW = rows_BT[:, ::-1][:, :window]

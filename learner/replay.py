@@ -25,7 +25,6 @@ class Lesson:
     past: Histories
     rows_BL: NDArray[np.int32]
     features_BLF: NDArray[np.float32]
-    prior_BL: NDArray[np.float32]
     target_B: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -39,7 +38,6 @@ class Lesson:
             self.past.take(at),
             self.rows_BL[at],
             self.features_BLF[at],
-            self.prior_BL[at],
             self.target_B[at],
         )
 
@@ -63,7 +61,6 @@ class Replay:
         )
         self._rows_NL = np.full((size, listed), -1, np.int32)
         self._features_NLF = np.zeros((size, listed, F), np.float16)
-        self._prior_NL = np.zeros((size, listed), np.float32)
         self._target_N = np.full(size, -1, np.int32)
 
     def __len__(self) -> int:
@@ -81,7 +78,6 @@ class Replay:
             getattr(self._past, name)[at] = values[:, -steps:] if values.ndim > 1 else values
         self._rows_NL[at] = lesson.rows_BL
         self._features_NLF[at] = lesson.features_BLF
-        self._prior_NL[at] = lesson.prior_BL
         self._target_N[at] = lesson.target_B
         self.added += len(lesson)
 
@@ -92,7 +88,6 @@ class Replay:
             self._past.take(at),
             self._rows_NL[at],
             self._features_NLF[at].astype(np.float32),
-            self._prior_NL[at],
             self._target_N[at],
         )
 
@@ -105,7 +100,6 @@ class Replay:
         return kept | {
             "listed_NL": self._rows_NL[:n],
             "features_NLF": self._features_NLF[:n],
-            "prior_NL": self._prior_NL[:n],
             "target_N": self._target_N[:n],
             "added": np.array([self.added]),
         }
@@ -125,5 +119,4 @@ class Replay:
             rows = saved.astype(np.int64)
             rows_N[:n] = np.where(rows >= 0, row_of_I[rows], -1)
         self._features_NLF[:n] = state["features_NLF"]
-        self._prior_NL[:n] = state["prior_NL"]
         self.added = int(state["added"][0])

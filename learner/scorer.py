@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.catalog import UNKNOWN, Catalog
 from learner.batch import Histories, make_histories
 from learner.config import LearnerConfig
-from learner.features import TOGETHER_FADE, pair_shares
+from learner.evidence import TOGETHER_FADE, pair_shares
 from learner.ranker import Ranker
 from learner.snapshot import Saved
 from learner.state import ranker_of

@@ -46,6 +46,7 @@ def save_ranker(ranker: Ranker) -> Arrays:
     arrays: Arrays = {_IDS: np.frombuffer(ids, np.uint8)}
     arrays |= _under("experts", _trimmed(ranker, len(catalog)))
     arrays |= _under("correction", _named(ranker.correction.named_parameters()))
+    arrays |= _under("stacking", ranker.stacking.state())
     arrays |= _under("residuals", ranker.residuals.state())
     arrays["weighing"] = ranker.weighing.losses
     arrays["switches"] = np.array([ranker.trained, ranker.blend], np.float64)
@@ -65,6 +66,7 @@ def load_ranker(ranker: Ranker, arrays: Arrays) -> NDArray[np.int64]:
     row_of_I = ranker.catalog.rows(ids).astype(np.int64)
     items = len(ranker.catalog)
     ranker.experts.restore(_part("experts", arrays), row_of_I, items)
+    ranker.stacking.restore(_part("stacking", arrays))
     ranker.residuals.restore(_part("residuals", arrays), row_of_I, items)
     _fill(ranker.correction, _tensors("correction", arrays))
     if ranker.behaviour is not None:

@@ -1,6 +1,6 @@
 """One gradient step: the correction nets on listed candidates, then the transformer.
 
-Legend: `B` examples, `L` listed candidates, `F` features, `A` arms. The transformer's step, on
+Legend: `B` examples, `L` listed candidates, `F` features, `R` nets. The transformer's step, on
 sampled items, is in `behaviour_step`.
 """
 
@@ -49,7 +49,6 @@ def make_lesson(
         past,
         np.pad(rows_BL, pad, constant_values=-1),
         np.pad(pick(scored.features_BKF, at_BL[:, :, None], 1), (*pad, (0, 0))),
-        np.pad(pick(scored.prior_BK, at_BL, 1), pad),
         target_B,
     )
 
@@ -92,16 +91,16 @@ class Trainer:
     def _teach_nets(self, lesson: Lesson, factor: float) -> float:
         device = self.ranker.device
         real_BL = torch.from_numpy(lesson.rows_BL >= 0).to(device)
-        prior_BL = torch.from_numpy(lesson.prior_BL).to(device)
         features_BLF = torch.from_numpy(lesson.features_BLF).to(device)
-        arms_ABL = self.ranker.correction(features_BLF, prior_BL)
+        base_BL = self.ranker.stacking.scores(features_BLF)[0]
+        nets_RBL = self.ranker.correction(features_BLF, base_BL)
         first_B = torch.zeros(len(lesson), dtype=torch.long, device=device)
-        loss_AB = listwise_loss(arms_ABL, real_BL, first_B)
+        loss_RB = listwise_loss(nets_RBL, real_BL, first_B)
         with torch.no_grad():
-            arms = arms_ABL.masked_fill(~real_BL, -torch.inf)
-            above_AB = (arms > arms[:, :, :1]).sum(dim=2)
-            weight_AB = real_BL[:, 0] / (above_AB / NEAR + 1.0)
-        mean_A = (loss_AB * weight_AB).sum(dim=1) / real_BL[:, 0].sum().clamp(min=1)
-        mean_A.sum().backward()
+            nets = nets_RBL.masked_fill(~real_BL, -torch.inf)
+            above_RB = (nets > nets[:, :, :1]).sum(dim=2)
+            weight_RB = real_BL[:, 0] / (above_RB / NEAR + 1.0)
+        mean_R = (loss_RB * weight_RB).sum(dim=1) / real_BL[:, 0].sum().clamp(min=1)
+        mean_R.sum().backward()
         self.net_adam.step(factor)
-        return float(mean_A.detach().mean())
+        return float(mean_R.detach().mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,10 +91,11 @@ def counted(events: list[tuple[str, list[str]]]) -> Experts:
     return experts
 
 
-def test_the_item_after_the_last_one_counts_more_than_the_one_before() -> None:
+def test_moves_from_the_last_item_and_from_the_one_before_are_counted_apart() -> None:
     experts = counted([("a2", ["a0", "a1"])])
     assert neighbours_of(experts.following, 1) == {2: 1.0}
-    assert neighbours_of(experts.following, 0) == {2: 0.5}
+    assert neighbours_of(experts.following, 0) == {}
+    assert neighbours_of(experts.skipping, 0) == {2: pytest.approx(0.6)}
     assert neighbours_of(experts.together, 2) == {0: 1.0, 1: 1.0}
 
 

@@ -26,7 +26,7 @@ def lesson(first: int, count: int) -> Lesson:
     rows = np.repeat(n[:, None], LISTED, axis=1).astype(np.int32)
     features = np.zeros((count, LISTED, F), np.float32)
     features[:] = n[:, None, None] / 8.0
-    return Lesson(past, rows, features, rows.astype(np.float32), n.astype(np.int32))
+    return Lesson(past, rows, features, n.astype(np.int32))
 
 
 @pytest.mark.parametrize("parts", [[5, 5, 5], [15], [1] * 15, [7, 8]])
