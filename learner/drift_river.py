@@ -71,13 +71,20 @@ class RiverDetector:
 
 
 def adwin(delta: float = 0.002) -> RiverDetector:
-    """ADWIN (Bifet & Gavaldà 2007) on the loss: finds small changes that last."""
+    """ADWIN (Bifet & Gavaldà 2007) on the loss: finds small rises that last.
+
+    Not among the defaults: a loss that creeps up while a shop grows is one of those.
+    """
     return RiverDetector("adwin", drift.ADWIN(delta=delta, clock=4))
 
 
-def page_hinkley(threshold: float = 4.0) -> RiverDetector:
-    """Page-Hinkley (Page 1954) on the loss; it starts anew after each alarm."""
-    return RiverDetector("page_hinkley", _page_hinkley(threshold))
+def page_hinkley(threshold: float = 6.0) -> RiverDetector:
+    """Page-Hinkley (Page 1954) on the loss: the model fails where it used to succeed.
+
+    A loss that rises by two thirds is found after some 200 examples. What a growing shop does to
+    the loss, a third of a standard deviation at most, isn't.
+    """
+    return RiverDetector("page_hinkley", _page_hinkley(delta=0.3, threshold=threshold))
 
 
 def novelty(threshold: float = 3.0) -> RiverDetector:
@@ -86,15 +93,17 @@ def novelty(threshold: float = 3.0) -> RiverDetector:
     On the simulated shop it finds a season that moves four shoppers of five after some 200 events;
     shoppers who move one by one, as they always do, don't raise it.
     """
-    return RiverDetector("novelty", _page_hinkley(threshold), "novelty")
+    return RiverDetector("novelty", _page_hinkley(delta=0.15, threshold=threshold), "novelty")
 
 
-def _page_hinkley(threshold: float) -> drift.PageHinkley:
-    # In standard deviations of single values, of which 16 are averaged: means that lie 0.15 higher
-    # are ordinary, for histories change slowly all the time.
-    return drift.PageHinkley(min_instances=30, delta=0.15, threshold=threshold, mode="up")
+def _page_hinkley(delta: float, threshold: float) -> drift.PageHinkley:
+    """Page-Hinkley for means of 16 values, in standard deviations of single values.
+
+    `delta` is how much higher such means may lie without being news; after an alarm it starts anew.
+    """
+    return drift.PageHinkley(min_instances=30, delta=delta, threshold=threshold, mode="up")
 
 
 def default_detectors() -> tuple[RiverDetector, ...]:
     """What the learner role watches its stream with."""
-    return (adwin(), page_hinkley(), novelty())
+    return (page_hinkley(), novelty())
