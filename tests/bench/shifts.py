@@ -52,6 +52,21 @@ class Course:
     alarms: tuple[int, ...]
 
 
+class Remembering:
+    """An encoder that encodes each text once: the shops of a seed share nearly all items."""
+
+    def __init__(self, encoder: Encodes) -> None:
+        self.name = encoder.name
+        self._encoder = encoder
+        self._known: dict[str, NDArray[np.float16]] = {}
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """Texts to vectors."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known |= dict(zip(new, self._encoder.encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
 def play(
     log: Sequence[Event], catalog: Catalog, config: LearnerConfig, batch: int = BATCH
 ) -> Course:
@@ -127,7 +142,7 @@ def main(arguments: Sequence[str]) -> None:
     if asked.no_transformer:
         model = msgspec.structs.replace(config.model, transformer=False)
         config = msgspec.structs.replace(config, model=model)
-    encoder, width = TextEncoder(EncoderConfig(device="cpu")), config.encoder.width
+    encoder, width = Remembering(TextEncoder(EncoderConfig(device="cpu"))), config.encoder.width
     found, seasons, calm_alarms, calm_events = Found(), list[dict[str, float]](), 0, 0
     for seed in asked.seeds:
         began, line = time.perf_counter(), dict[str, object]()
