@@ -151,7 +151,7 @@ def main(arguments: Sequence[str]) -> None:
             shop, log, catalog = shop_log(seed, asked.calm, encoder, width)
             if "users" in asked.parts:
                 measure_users(shop, log, catalog, found, InterestConfig())
-                line |= {"shifts_found": found.found, "shifts_planted": found.planted}
+                line |= {f"{name}_so_far": value for name, value in found.figures().items()}
             if "calm" in asked.parts:
                 alarms = len(play(log, catalog, own).alarms)
                 line["calm_alarms"] = alarms
