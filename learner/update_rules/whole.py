@@ -24,7 +24,10 @@ class Full(Single):
 
 
 class ItemsAlone(Single):
-    """Only the items' residual vectors learn; the transformer reads them as it did."""
+    """Only the items' residual vectors learn; the transformer reads them as it did.
+
+    That needs a pretrained base: a fresh one's output head is zero, and so is every gradient.
+    """
 
     def __init__(self, model: Behaviour) -> None:
         super().__init__(model)
