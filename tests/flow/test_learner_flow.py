@@ -323,14 +323,11 @@ def test_while_rubbish_is_taught_nothing_is_announced_and_all_is_acknowledged(
     asyncio.run(story())
 
 
-def weights_of(learner: OnlineLearner) -> torch.Tensor:
-    return learner.ranker.correction.get_parameter("linear_RF").detach()
-
-
 def spoil(learner: OnlineLearner) -> None:
     """A step that went wrong."""
-    weights = weights_of(learner)
-    weights.copy_(100 * torch.randn(weights.shape, generator=torch.Generator()))
+    stacking = learner.ranker.stacking
+    random = torch.Generator().manual_seed(0)
+    stacking.weights_SF = 100 * torch.randn(stacking.weights_SF.shape, generator=random)
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -361,8 +358,8 @@ def test_a_version_that_turns_bad_is_rolled_back_and_so_is_the_learner(
         assert good.version < bad.version
         assert good == announced[good.version]
         # Serving can read it, and the learner has gone back to it.
-        weights = load_version(good).arrays["correction/linear_RF"]
-        assert np.array_equal(weights_of(process.learner), weights)
+        weights = load_version(good).arrays["stacking/weights_SF"]
+        assert np.array_equal(process.learner.ranker.stacking.weights_SF, weights)
 
         await process.take(runs(640, 800))
         await process.agent.publish()
