@@ -131,3 +131,10 @@ def test_a_learner_survives_the_disk_bit_by_bit(tmp_path: Path) -> None:
     assert ends[0].meta == ends[1].meta
     for name, array in ends[0].arrays.items():
         assert np.array_equal(array, ends[1].arrays[name]), name
+
+
+def test_a_pinned_snapshot_stays_however_old_it_is(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path, keep=1)
+    for number in (1, 2, 3):
+        snapshots.write(number, saved(number), pinned=(1,))
+    assert snapshots.numbers() == [1, 3]
