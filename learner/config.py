@@ -146,6 +146,15 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     drift_factor: Annotated[
         float, Meta(ge=1, le=100, description="step size after a drift signal, times")
     ] = 3.0
+    drift_keeps: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="share that is left of popularity's counts after a drift signal: what is "
+            "wanted now shows in hundreds of events, but not beside thousands of old ones",
+        ),
+    ] = 0.02
     drift_half_life: Annotated[
         int, Meta(ge=1, description="examples after which that factor has halved")
     ] = 1000

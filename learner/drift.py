@@ -1,5 +1,8 @@
 """The response to drift: a signal makes the learner take larger steps for a while.
 
+Beside it, the learner lets what popularity has counted so far weigh next to nothing: what is wanted
+now is then seen in hundreds of events. That is where the benefit comes from.
+
 Pure: who detects is a `Detector`, such as River's in `learner.drift_river`.
 """
 

@@ -197,6 +197,8 @@ class OnlineLearner:
 
         # 2. Train: count, then step on the new ones, then on some old ones.
         ranker.stacking.step(self.response.factor)
+        if batch.signals:
+            experts.popularity.fade(self.config.train.drift_keeps)
         experts.learn(target_B, past, len(self.catalog))
         self._admit(target_B)
         lesson = _joined(lessons).only(graded)

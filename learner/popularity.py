@@ -55,6 +55,18 @@ class Popularity:
             weight_N = np.exp2(-age_N / half_life_s)
             self._counts_HI[h] += np.bincount(rows_N, weight_N, minlength=self._counts_HI.shape[1])
 
+    def fade(self, keep: float) -> None:
+        """Let all that was counted so far weigh less than what comes.
+
+        >>> popularity = Popularity(half_lives_s=(float("inf"),))
+        >>> popularity.add(np.array([0, 0, 0, 0]), np.zeros(4, np.int64), items=2)
+        >>> popularity.fade(0.25)
+        >>> popularity.add(np.array([1, 1]), np.zeros(2, np.int64), items=2)
+        >>> popularity.counts_HI.tolist()
+        [[1.0, 2.0]]
+        """
+        self._counts_HI *= keep
+
     def shares_HI(self) -> NDArray[np.float32]:
         """Each item's share of all events, per half-life; zero where there was none."""
         total_H1 = self._counts_HI.sum(axis=1, keepdims=True)

@@ -194,3 +194,11 @@ def test_the_report_says_everything_by_name() -> None:
     names = {field.name for field in fields(learner().learn_many([]))}
     assert {"ndcg10", "ndcg10_popularity", "ndcg10_covisitation", "hr10", "loss"} <= names
     assert replace(learner().learn_many([]), loss=1.0).loss == 1.0
+
+
+def test_a_drift_signal_makes_old_popularity_count_for_little() -> None:
+    one = OnlineLearner(catalogue(ITEMS), CONFIG, detectors=[Alarm()])
+    for at in range(0, 48, 16):
+        one.learn_many([replace_offset(e, at) for e in habits(16, 8, seed=at)])
+    counted = one.ranker.experts.popularity.counts_HI[-1].sum()
+    assert counted == pytest.approx(16 * CONFIG.train.drift_keeps + 16 + 16)
