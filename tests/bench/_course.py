@@ -50,8 +50,8 @@ class Course:
     def pretrain(self, config: PretrainConfig, progress: Callable[[Moment], None]) -> None:
         """Learn block 0 with all weights, but for the last events of some, which say when to stop.
 
-        One pass without a step lets the items' Adagrad know how much of each was learnt: without
-        it, the first step on an item would undo what pretraining has found.
+        Then one pass without a step measures how much of each item the updates' own gradients
+        have seen, in place of pretraining's estimate: Adagrad starts from there.
         """
         self.meet(0, "all")
         ranker, behaviour = self.ranker, self.ranker.behaviour
@@ -70,6 +70,7 @@ class Course:
             progress=progress,
         )
         ranker.tower.stale()
+        ranker.residuals.squares_I.zero_()
         self.learn(self.examples(0, "all"), 1, ranker.config.train.batch, factor=0.0)
 
     def examples(self, block: int, part: Part) -> Examples:
