@@ -41,7 +41,7 @@ class Attempt:
     logits_BC: Tensor
     """Corrected for how often each item is scored: a softmax of them stands for one over all."""
     offset_C: Tensor
-    """That correction."""
+    """That correction: one for all examples (C), or one for each (B, C)."""
     past: Histories
     columns_C: NDArray[np.int64]
     replayed: bool
