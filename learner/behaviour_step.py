@@ -101,7 +101,8 @@ class BehaviourTrainer:
         even = generator.integers(0, items, self.config.negatives - popular)
         columns_C = np.unique(np.concatenate([target_B, drawn.clip(0, items - 1), even]))
         expected_C = share_I[columns_C] * (len(target_B) + popular) + len(even) / items
-        offset_C = np.log(share_I[columns_C] + SHARE_FLOOR) - np.log(expected_C)
+        chance_C = -np.expm1(-expected_C)
+        popular_C = np.log(share_I[columns_C] + SHARE_FLOOR)
 
         # 2. The towers of all items in play, residuals as leaves of the graph.
         steps = Steps(past, ranker.config.model.transformer_steps, device)
@@ -120,8 +121,11 @@ class BehaviourTrainer:
             logits_BC = (users_BD @ items_UD[columns].T).float()
 
         # 3. Step.
-        offset = torch.from_numpy(offset_C.astype(np.float32)).to(device)
-        label_B = torch.from_numpy(np.searchsorted(columns_C, target_B)).to(device)
+        label = np.searchsorted(columns_C, target_B)
+        offset_BC = np.tile(popular_C - np.log(chance_C), (len(target_B), 1))
+        offset_BC[np.arange(len(target_B)), label] = popular_C[label]
+        offset = torch.from_numpy(offset_BC.astype(np.float32)).to(device)
+        label_B = torch.from_numpy(label).to(device)
         logits_BC = logits_BC + offset
         loss = torch.nn.functional.cross_entropy(logits_BC, label_B)
         attempt = Attempt(loss, logits_BC, offset, past, columns_C, replayed, text_IE)

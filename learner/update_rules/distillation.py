@@ -61,7 +61,7 @@ class Distillation(Single):
         if not held.any():
             return attempt.cross_entropy
         at_K = torch.from_numpy(np.flatnonzero(held)).to(attempt.logits_BC.device)
-        logits_BK = self._answers(attempt, columns_C[held]) + attempt.offset_C[..., at_K]
+        logits_BK = self._answers(attempt, columns_C[held]) + attempt.offset_BC[:, at_K]
         log_student_BK = attempt.logits_BC[:, at_K].log_softmax(dim=1)
         distance = -(logits_BK.softmax(dim=1) * log_student_BK).sum(dim=1).mean()
         return self.weight * distance

@@ -40,8 +40,8 @@ class Attempt:
     """Of the targets among the scored items, the mean."""
     logits_BC: Tensor
     """Corrected for how often each item is scored: a softmax of them stands for one over all."""
-    offset_C: Tensor
-    """That correction: one for all examples (C), or one for each (B, C)."""
+    offset_BC: Tensor
+    """That correction, and the log-popularity; an example's own target is there in any case."""
     past: Histories
     columns_C: NDArray[np.int64]
     replayed: bool
