@@ -107,5 +107,5 @@ def test_when_habits_come_back_who_kept_them_knows_them_and_who_did_not_has_forg
     _, back, others, again = drifted("single")
     _, back_kept, others_kept, again_kept = drifted(keeps)
     assert back_kept.ndcg10 > 1.3 * back.ndcg10
-    assert others_kept.ndcg10 > 1.2 * others.ndcg10
+    assert others_kept.ndcg10 > 1.15 * others.ndcg10
     assert again_kept.ndcg10 > 1.1 * again.ndcg10
