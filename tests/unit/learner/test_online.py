@@ -85,7 +85,8 @@ def test_a_target_that_is_listed_only_to_be_learnt_helps_nobody() -> None:
                 )
             ]
         )
-    assert scores[0] == scores[1]
+    # A matrix product of another width may differ in the last bit.
+    assert scores[1] == [pytest.approx(of_user, abs=1e-5) for of_user in scores[0]]
 
 
 def test_an_example_delivered_again_changes_nothing() -> None:
