@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import ItemVector
+from stream.events import ItemVector, item_code
 
 UNKNOWN = -1
 """The row of an item that the catalogue doesn't hold."""
@@ -42,6 +42,7 @@ class Catalog:
         self._items: list[ItemVector] = []
         self._vectors: NDArray[np.float32] = np.zeros((_FIRST_CAPACITY, width), np.float32)
         self._available: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self._codes: NDArray[np.uint32] = np.zeros(_FIRST_CAPACITY, np.uint32)
 
     def __len__(self) -> int:
         """The number of rows, deleted items included."""
@@ -56,6 +57,11 @@ class Catalog:
     def available(self) -> NDArray[np.bool_]:
         """Whether each row may be recommended, shape (items,). A view: don't write."""
         return self._available[: len(self._items)]
+
+    @property
+    def codes(self) -> NDArray[np.uint32]:
+        """Each row's `item_code`, shape (items,). A view: don't write."""
+        return self._codes[: len(self._items)]
 
     def row(self, item_id: str) -> int:
         """The row of an item, `UNKNOWN` if it has none."""
@@ -93,6 +99,7 @@ class Catalog:
                 self._reserve(row + 1)
                 self._row_of[item.item_id] = row
                 self._items.append(item)
+                self._codes[row] = int.from_bytes(item_code(item.item_id), "little")
             else:
                 self._items[row] = item
             self._vectors[row] = vector if vector.size else 0.0
@@ -115,3 +122,4 @@ class Catalog:
             [self._vectors, np.zeros((grown - capacity, self.width), np.float32)]
         )
         self._available = np.concatenate([self._available, np.zeros(grown - capacity, np.bool_)])
+        self._codes = np.concatenate([self._codes, np.zeros(grown - capacity, np.uint32)])

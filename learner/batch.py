@@ -7,7 +7,7 @@ step of each history is in the last column.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ class Histories:
     ratings_BT: NDArray[np.float32]
     now_B: NDArray[np.int64]
     events_B: NDArray[np.int32]
+    seen_B: Sequence[bytes] = field(default=())
+    """The codes of items before these steps, or nothing of anyone."""
 
     def __len__(self) -> int:
         """The number of users."""
@@ -52,7 +54,13 @@ class Histories:
             self.ratings_BT[index],
             self.now_B[index],
             self.events_B[index],
+            self._seen(index),
         )
+
+    def _seen(self, index: NDArray[np.int64] | slice) -> Sequence[bytes]:
+        if not self.seen_B or isinstance(index, slice):
+            return self.seen_B[index] if isinstance(index, slice) else ()
+        return [self.seen_B[b] for b in index.tolist()]
 
 
 def make_histories(
@@ -61,6 +69,8 @@ def make_histories(
     now_ms: Sequence[int],
     events: Sequence[int],
     steps: int,
+    *,
+    seen: Sequence[bytes] = (),
 ) -> Histories:
     """Lay histories out as arrays; steps at items that the catalogue doesn't hold are left out.
 
@@ -96,4 +106,5 @@ def make_histories(
         ratings_BT,
         np.asarray(now_ms, np.int64),
         np.asarray(events, np.int32),
+        seen if any(seen) else (),
     )

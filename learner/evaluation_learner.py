@@ -80,6 +80,7 @@ def rank_only(learner: OnlineLearner, examples: Sequence[Example]) -> NDArray[np
         [example.ts_ms for example in examples],
         [example.user_events for example in examples],
         learner.config.model.steps,
+        seen=[example.seen for example in examples],
     ).take(known)
     for part, scored in learner.ranker.score_many(past, target_B=target_N[known]):
         rank_N[known[part]] = ranks(scored.score_BK, scored.real_BK, scored.target_B)
@@ -192,5 +193,5 @@ def _learn(
     report = learner.learn_many(batch)
     if report.unknown:
         admit_unknown(learner.catalog, batch)
-        learner.count(batch)
+        learner.count_late()
     return report.rank_N, report.rank_prior_N

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.baselines.protocol import MICRO_BATCH, Events, micro_batches
 from learner.baselines.rows import GrowingLists
-from stream.events import KINDS, Event, Example, Step
+from stream.events import KINDS, SEEN_MAX, Event, Example, Step, item_code
 
 Rule = Literal["auto", "event", "instant"]
 
@@ -158,17 +158,18 @@ def examples_of(
     [[], ['a'], ['a']]
     """
     past: dict[str, deque[Step]] = {}
+    older: dict[str, bytes] = {}
     counts: dict[str, int] = {}
-    seen_at: dict[str, tuple[int, tuple[Step, ...], int]] = {}
+    seen_at: dict[str, tuple[int, tuple[Step, ...], int, bytes]] = {}
     for offset, event in enumerate(events):
         user = event.user_id
         steps_of = past.setdefault(user, deque(maxlen=steps))
-        history, count = tuple(steps_of), counts.get(user, 0)
+        history, count, seen = tuple(steps_of), counts.get(user, 0), older.get(user, b"")
         if rule == "instant":
             at = seen_at.get(user)
             if at is None or at[0] != event.ts_ms:
-                seen_at[user] = at = (event.ts_ms, history, count)
-            _, history, count = at
+                seen_at[user] = at = (event.ts_ms, history, count, seen)
+            _, history, count, seen = at
         yield Example(
             event_id=event.event_id,
             user_id=user,
@@ -181,7 +182,10 @@ def examples_of(
             history=history,
             user_events=count,
             rating=event.rating,
+            seen=seen,
         )
+        if len(steps_of) == steps:
+            older[user] = (older.get(user, b"") + item_code(steps_of[0].item_id))[-4 * SEEN_MAX :]
         steps_of.append(Step(event.item_id, event.kind, event.ts_ms, event.rating))
         counts[user] = counts.get(user, 0) + 1
 

@@ -145,7 +145,8 @@ class Ranker:
                     tops.append(masked.topk(min(count, items)).indices.int().cpu().numpy())
         rows_BK = gather_candidates(self.experts, past, allowed_I, listing, tops)
         if not self.experts.offers_again:
-            rows_BK = np.where(_had(past, rows_BK), -1, rows_BK)
+            had_BK = _had(past, rows_BK) | _seen(past, rows_BK, self.catalog.codes)
+            rows_BK = np.where(had_BK, -1, rows_BK)
         real_BK = rows_BK >= 0
         place_B = np.zeros(len(past), np.int64)
         if target_B is not None:
@@ -243,6 +244,16 @@ def _had(past: Histories, rows_BK: NDArray[np.int32]) -> NDArray[np.bool_]:
     for t in range(past.rows_BT.shape[1]):
         had_BK |= past.rows_BT[:, t : t + 1] == rows_BK
     return had_BK
+
+
+def _seen(
+    past: Histories, rows_BK: NDArray[np.int32], code_I: NDArray[np.uint32]
+) -> NDArray[np.bool_]:
+    seen_BK = np.zeros(rows_BK.shape, np.bool_)
+    for b, codes in enumerate(past.seen_B):
+        if codes:
+            seen_BK[b] = np.isin(code_I[rows_BK[b]], np.frombuffer(codes, "<u4"))
+    return seen_BK & (rows_BK >= 0)
 
 
 def _with_targets(

@@ -10,6 +10,7 @@ One decoder and one encoder per type are made here, once: making them is slow, u
 
 from __future__ import annotations
 
+import zlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -143,6 +144,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
     `partition` and `offset` are the event's place in `events`. They grow along every partition,
     so the learner recognises an example that it has already learnt by comparing two numbers.
+    `seen` are the `item_code`s of older items, which the history no longer holds, one after the
+    other; the newest come last, and the oldest of very many are dropped.
     """
 
     event_id: str
@@ -156,6 +159,22 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[Step, ...]
     user_events: int
     rating: float | None = None
+    seen: bytes = b""
+
+
+SEEN_MAX = 1024
+"""Older items of a user that are remembered by their codes: 4 kB."""
+
+
+def item_code(item_id: str) -> bytes:
+    """Four bytes that stand for an item where ids would take too much room.
+
+    One item in four thousand millions is taken for another.
+
+    >>> item_code("a").hex()
+    '43beb7e8'
+    """
+    return zlib.crc32(item_id.encode()).to_bytes(4, "little")
 
 
 class InterestShift(msgspec.Struct, frozen=True, kw_only=True):
