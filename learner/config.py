@@ -92,6 +92,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     admit_after: Annotated[
         int, Meta(ge=1, le=1000, description="events before an item gets its residual vector")
     ] = 2
+    residuals_max: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="residual vectors held at most; beyond it, the longest idle item gives "
+            "its own back. May change from one start to the next",
+        ),
+    ] = 1_000_000
     candidates: CandidateConfig = CandidateConfig()
 
 

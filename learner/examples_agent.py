@@ -26,6 +26,7 @@ from pathlib import Path
 
 import msgspec
 
+from learner.held import held_bytes
 from learner.online import LearnReport, OnlineLearner
 from learner.referee import for_serving
 from learner.snapshot import Snapshots
@@ -45,9 +46,11 @@ from stream.metrics import (
     DEAD_LETTERS,
     DRIFT_SIGNALS,
     EVENT_AGE_SECONDS,
+    LEARNER_BYTES,
     LEARNER_EXAMPLES,
     LEARNER_LOSS,
     LEARNER_RATE,
+    LEARNER_RESIDUALS,
     LEARNER_UPDATES,
     PREQUENTIAL_NDCG10,
     RUN_RECORDS,
@@ -63,9 +66,6 @@ FIRST_VERSION = 64
 
 AGES_PER_BATCH = 32
 """Examples of a micro-batch whose age is measured, evenly spread."""
-
-_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/", "update_rule/")
-"""The arrays of a checkpoint that scoring doesn't need."""
 
 log = logging.getLogger(__name__)
 
@@ -228,11 +228,14 @@ class ExamplesAgent:
     def _count(self, examples: list[Example], report: LearnReport, seconds: float) -> None:
         RUN_RECORDS.labels(stage=ROLE).observe(len(examples))
         RUN_SECONDS.labels(stage=ROLE).observe(seconds)
-        for outcome in ("learnt", "repeated", "unknown"):
+        for outcome in ("learnt", "repeated", "unknown", "late"):
             LEARNER_EXAMPLES.labels(outcome=outcome).inc(getattr(report, outcome))
         LEARNER_UPDATES.inc(report.steps)
         LEARNER_LOSS.set(report.loss)
         LEARNER_RATE.set(report.factor)
+        LEARNER_RESIDUALS.set(self._learner.ranker.residuals.admitted_I.sum())
+        for table, held in held_bytes(self._learner).items():
+            LEARNER_BYTES.labels(table=table).set(held)
         for name, value in report.recent.items():
             if name != "hr10":
                 PREQUENTIAL_NDCG10.labels(model=name).set(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from features.catalog import Catalog
 from learner.batch import Histories, make_histories
 from learner.config import LearnerConfig
 from learner.drift import Detector, Response, watch
+from learner.influence import teaching_B
+from learner.late import Late
 from learner.measures import MISS, DecayedMean, ranks
 from learner.novelty import novelty
 from learner.ranker import Ranker, Scored
@@ -42,6 +45,7 @@ class LearnReport:
     learnt: int
     repeated: int
     unknown: int
+    late: int
     steps: int
     loss: float
     ndcg10: float
@@ -87,6 +91,7 @@ class OnlineLearner:
             config.train.replay_size, config.model.transformer_steps, config.train.listed
         )
         self.response = Response(config.train.drift_factor, config.train.drift_half_life)
+        self.late = Late()
         self.offsets: dict[int, int] = {}
         self.learnt = 0
         self.batches = 0
@@ -100,8 +105,9 @@ class OnlineLearner:
         """Rank examples, then learn from them, micro-batch by micro-batch.
 
         Examples at or below the learnt offset of their partition are left out: each changes the
-        model once, however often it is delivered.
+        model once, however often it is delivered. One whose item is unknown waits (`learner.late`).
         """
+        late = self.count_late()
         new: list[Example] = []
         for example in examples:
             if example.offset >= self.offsets.get(example.partition, 0):
@@ -109,21 +115,15 @@ class OnlineLearner:
                 new.append(example)
         size = self.config.train.batch
         seen = [self._learn_batch(new[i : i + size]) for i in range(0, len(new), size)]
-        return self._report(len(examples), seen)
+        return self._report(len(examples), late, seen)
 
-    def count(self, examples: Sequence[Example]) -> None:
+    def count_late(self) -> int:
         """Count the events of items that were unknown when they were ranked and no longer are."""
-        experts = self.ranker.experts
-        experts.reserve(len(self.catalog))
-        row_N = self.catalog.rows(example.item_id for example in examples)
-        late = [
-            e
-            for e, row in zip(examples, row_N, strict=True)
-            if row >= 0 and not experts.taken_I[row]
-        ]
+        late = self.late.take_known(self.catalog)
         if late:
-            past = self._histories(late)
-            experts.learn(self.catalog.rows(e.item_id for e in late), past, len(self.catalog))
+            past, row_N = self._histories(late), self.catalog.rows(e.item_id for e in late)
+            self.ranker.experts.learn(row_N, past, len(self.catalog))
+        return len(late)
 
     def _histories(self, examples: Sequence[Example]) -> Histories:
         return make_histories(
@@ -132,6 +132,7 @@ class OnlineLearner:
             [example.ts_ms for example in examples],
             [example.user_events for example in examples],
             self.config.model.steps,
+            seen=[example.seen for example in examples],
         )
 
     def _learn_batch(self, examples: Sequence[Example]) -> _Batch:
@@ -142,6 +143,7 @@ class OnlineLearner:
         known = np.flatnonzero(target_B >= 0)
         kept, target_K = past.take(known), target_B[known]
         batch = _Batch(len(examples), len(known))
+        self.late.add(examples[n] for n in np.flatnonzero(target_B < 0).tolist())
         if len(known):
             self._test_then_train(kept, target_K, known, batch, generator)
         return batch
@@ -155,6 +157,7 @@ class OnlineLearner:
         generator: np.random.Generator,
     ) -> None:
         ranker, experts = self.ranker, self.ranker.experts
+        teaches_B = teaching_B(past, target_B, generator)
 
         # 1. Test: nothing of this micro-batch has been learnt yet.
         lessons: list[Lesson] = []
@@ -174,7 +177,7 @@ class OnlineLearner:
                 for arm_BK in scored.arms_ABK
             ]
             line = np.arange(len(scored.target_B))
-            graded[part] = scored.real_BK[line, scored.target_B]
+            graded[part] = scored.real_BK[line, scored.target_B] & teaches_B[part]
             ranker.gather(scored, np.flatnonzero(graded[part]))
             lessons.append(
                 make_lesson(
@@ -189,7 +192,9 @@ class OnlineLearner:
         )
         weight = ranker.weighing.weights
         batch.losses = (weight @ losses)[graded]
-        fresh = novelty(self.catalog.vectors, past, target_B) if self.detectors else np.zeros(0)
+        teaching = np.flatnonzero(teaches_B)
+        taught, taught_B = past.take(teaching), target_B[teaching]
+        fresh = novelty(self.catalog.vectors, taught, taught_B) if self.detectors else np.zeros(0)
         batch.signals = watch(
             self.detectors, self.response, {"loss": batch.losses, "novelty": fresh}
         )
@@ -199,7 +204,7 @@ class OnlineLearner:
         ranker.stacking.step(self.response.factor)
         if batch.signals:
             experts.popularity.fade(self.config.train.drift_keeps)
-        experts.learn(target_B, past, len(self.catalog))
+        experts.learn(taught_B, taught, len(self.catalog))
         self._admit(target_B)
         lesson = _joined(lessons).only(graded)
         factor = self.response.factor
@@ -226,13 +231,14 @@ class OnlineLearner:
         if len(rows):
             ids = [self.catalog.item(int(row)).item_id for row in rows]
             residuals.admit(rows, behaviour.first_residuals(ids))
+        residuals.trim(self.config.model.residuals_max, experts.last_ms_I)
         if self.batches % EXPIRE_EVERY == 0:
             admitted = np.flatnonzero(residuals.admitted_I)
             newest_ms = experts.popularity.now_ms
             last_ms = experts.last_ms_I[admitted]
             residuals.expire(admitted[(last_ms > 0) & (last_ms < newest_ms - IDLE_MS)])
 
-    def _report(self, given: int, seen: Sequence[_Batch]) -> LearnReport:
+    def _report(self, given: int, late: int, seen: Sequence[_Batch]) -> LearnReport:
         def joined(name: str) -> NDArray[np.float64]:
             return np.concatenate([b.rank[name] for b in seen]) if seen else np.zeros(0)
 
@@ -253,6 +259,7 @@ class OnlineLearner:
             learnt=sum(b.known for b in seen),
             repeated=given - fresh,
             unknown=fresh - sum(b.known for b in seen),
+            late=late,
             steps=sum(b.steps for b in seen),
             loss=mean(losses),
             ndcg10=mean(gains(rank["online"])),
@@ -297,11 +304,17 @@ def _losses(scored: Scored) -> NDArray[np.float64]:
 
 def _joined(lessons: Sequence[Lesson]) -> Lesson:
     parts = [lesson.past for lesson in lessons]
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
     past = Histories(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B")
-        )
+        joined("rows_BT"),
+        joined("kinds_BT"),
+        joined("ts_BT"),
+        joined("ratings_BT"),
+        joined("now_B"),
+        joined("events_B"),
     )
     return Lesson(
         past,

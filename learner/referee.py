@@ -25,7 +25,7 @@ from learner.snapshot import Saved
 from learner.state import go_back, load_ranker, save_ranker
 from stream.events import AdapterVersion, Example
 
-_FOR_LEARNING = ("replay/", "net_adam/", "behaviour_adam/", "update_rule/")
+_FOR_LEARNING = ("replay/", "late/", "net_adam/", "behaviour_adam/", "update_rule/")
 """The arrays of a checkpoint that scoring doesn't need."""
 
 MORE = 4

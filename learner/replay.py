@@ -67,6 +67,11 @@ class Replay:
         """How many examples are kept."""
         return min(self.added, self.size)
 
+    @property
+    def past(self) -> Histories:
+        """The histories of the whole ring, empty places included. A view: don't write."""
+        return self._past
+
     def add(self, lesson: Lesson) -> None:
         """Keep a batch, in the place of the oldest."""
         if not self.size:

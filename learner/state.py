@@ -20,6 +20,9 @@ from learner.step import Trainer
 
 _IDS = "items"
 
+_NO_SHAPE = ("residuals_max",)
+"""Settings of the model that a checkpoint may differ in."""
+
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> Arrays:
     return {f"{prefix}/{name}": np.asarray(array) for name, array in arrays.items()}
@@ -98,10 +101,15 @@ def meta_of(learner: OnlineLearner) -> dict[str, Any]:
     }
 
 
+def _shape(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in model.items() if name not in _NO_SHAPE}
+
+
 def save_learner(learner: OnlineLearner) -> Saved:
     """Everything that learning needs, as a checkpoint holds it."""
     arrays = save_ranker(learner.ranker)
     arrays |= _under("replay", learner.replay.state())
+    arrays |= _under("late", learner.late.state())
     trainer = learner.trainer
     arrays |= _under("net_adam", _named(trainer.net_adam.state().items()))
     if trainer.behaviour is not None:
@@ -119,7 +127,7 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
         If the checkpoint was written with another shape of model.
     """
     arrays, meta = saved
-    if meta["config"]["model"] != msgspec.to_builtins(learner.config.model):
+    if _shape(meta["config"]["model"]) != _shape(msgspec.to_builtins(learner.config.model)):
         msg = (
             "the checkpoint was written with other settings of `learner.model`; restore them, or "
             "start with an empty data folder"
@@ -127,6 +135,7 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
         raise ValueError(msg)
     row_of_I = load_ranker(learner.ranker, arrays)
     learner.replay.restore(_part("replay", arrays), row_of_I)
+    learner.late.restore(_part("late", arrays))
     trainer = learner.trainer
     trainer.net_adam.restore(_tensors("net_adam", arrays))
     if trainer.behaviour is not None:
@@ -144,14 +153,15 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
 def go_back(learner: OnlineLearner, arrays: Arrays) -> None:
     """Take a learner back to weights and counts of before, but not to offsets of before.
 
-    Nothing that only learning needs is left: the moments of its steps and the examples to replay
-    belong to the weights that are given up.
+    Nothing that only learning needs is left: the moments of its steps, the examples to replay and
+    those that wait for their items belong to what is given up.
     """
     load_ranker(learner.ranker, arrays)
     learner.ranker.blend = 1.0  # of a version whose correction was off
     train, model = learner.config.train, learner.config.model
     learner.trainer = Trainer(learner.ranker)
     learner.replay = Replay(train.replay_size, model.transformer_steps, train.listed)
+    learner.late.clear()
 
 
 def ranker_of(saved: Saved, catalog: Catalog, device: str = "auto") -> Ranker:

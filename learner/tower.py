@@ -22,8 +22,8 @@ IDLE_MS = 90 * 86_400_000
 class Residuals:
     """A learnt vector per admitted item, trained by row-wise Adagrad.
 
-    An item is admitted after a few events and expires when idle, so that what is held and saved is
-    bounded by the items that are alive.
+    An item is admitted after a few events and expires when idle, or when others need its place, so
+    that what is learnt and saved is bounded by the items that are alive.
     """
 
     def __init__(self, width: int) -> None:
@@ -54,6 +54,22 @@ class Residuals:
         """Forget what was learnt of rows."""
         self.admitted_I[rows_N] = False
         self.vectors_ID[torch.from_numpy(rows_N)] = 0.0
+
+    def trim(self, most: int, last_ms_I: NDArray[np.int64]) -> None:
+        """Where more than `most` are admitted, forget the longest idle ones.
+
+        >>> residuals = Residuals(width=1)
+        >>> residuals.reserve(3)
+        >>> residuals.admit(np.arange(3), torch.ones(3, 1))
+        >>> residuals.trim(2, last_ms_I=np.array([30, 10, 20]))
+        >>> residuals.admitted_I.tolist()
+        [True, False, True]
+        """
+        excess = int(self.admitted_I.sum()) - most
+        if excess > 0:
+            admitted_N = np.flatnonzero(self.admitted_I)
+            oldest_N = np.argpartition(last_ms_I[admitted_N], excess - 1)[:excess]
+            self.expire(admitted_N[oldest_N])
 
     @torch.no_grad()
     def update(self, rows_U: NDArray[np.int32], gradient_UD: Tensor, rate: float) -> None:

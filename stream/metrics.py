@@ -98,7 +98,8 @@ ONLINE_STORE_ROWS = Counter(
 
 LEARNER_EXAMPLES = Counter(
     "tidemill_learner_examples_total",
-    "Examples by whether they were learnt, were learnt before, or have an unknown item.",
+    "Examples by whether they were learnt, were learnt before, or have an unknown item; "
+    "`late` ones were unknown and are counted now. A gap between both: items are missing.",
     ["outcome"],
     registry=REGISTRY,
 )
@@ -113,6 +114,17 @@ LEARNER_LOSS = Gauge(
 LEARNER_RATE = Gauge(
     "tidemill_learner_rate",
     "The learning rate's factor: above 1 after a drift signal, decaying back to 1.",
+    registry=REGISTRY,
+)
+LEARNER_RESIDUALS = Gauge(
+    "tidemill_learner_residuals",
+    "Items with a learnt vector of their own. A rise means more live items; a cap holds it.",
+    registry=REGISTRY,
+)
+LEARNER_BYTES = Gauge(
+    "tidemill_learner_bytes",
+    "Memory of the learner's tables. A rise means a growing catalogue; replay doesn't grow.",
+    ["table"],
     registry=REGISTRY,
 )
 PREQUENTIAL_NDCG10 = Gauge(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["short", "s", "ops", "percentunit", "reqps"]
+Unit = Literal["short", "s", "ops", "percentunit", "reqps", "bytes"]
 
 ZERO = " or on() vector(0)"
 """Zero where the left side has no series at all; without `on()` it would be drawn beside others."""
@@ -223,7 +223,8 @@ LEARNER = Row(
         Panel(
             "Examples by outcome",
             "Examples learnt, left out as learnt before, or of an unknown item. A rise in "
-            "unknown items means that events come before their items.",
+            "unknown items means that events come before their items; once these come, the "
+            "events are counted as late ones.",
             (Query(rate("tidemill_learner_examples_total", "outcome"), "{{outcome}}"),),
             unit="ops",
         ),
@@ -281,6 +282,19 @@ LEARNER = Row(
                     "{{process}} {{state}}",
                 ),
             ),
+        ),
+        Panel(
+            "Items with a learnt vector",
+            "Items that were admitted to a vector of their own. It rises with the items that are "
+            "alive; a flat line at `learner.model.residuals_max` means that the cap is reached.",
+            (Query('tidemill_learner_residuals{process="learner"}', "items"),),
+        ),
+        Panel(
+            "Memory of the learner's tables",
+            "What the learner holds, by table. A rise is a growing catalogue; the versions that "
+            "the gate compares hold the same again, but for replay.",
+            (Query('tidemill_learner_bytes{process="learner"}', "{{table}}"),),
+            unit="bytes",
         ),
         Panel(
             "Items encoded",

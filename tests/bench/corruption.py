@@ -116,7 +116,7 @@ class Stand:
         report = self.learner.learn_many(examples)
         if report.unknown:
             admit_unknown(self.learner.catalog, examples)
-            self.learner.count(examples)
+            self.learner.count_late()
         if self.way == "gate":
             began = time.perf_counter()
             self.referee.judge(examples, report)

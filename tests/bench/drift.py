@@ -90,7 +90,7 @@ def play(log: Log, config: LearnerConfig, *, responds: bool) -> Played:
         report = learner.learn_many(batch)
         if report.unknown:
             admit_unknown(catalog, batch)
-            learner.count(batch)
+            learner.count_late()
         found.append(gains(report.rank_N))
         signals += [(at, name) for name in report.signals]
     return Played(np.concatenate(found), signals, time.perf_counter() - began)

@@ -34,6 +34,7 @@ from stream.events import (
     json_encode,
     msgpack_encode,
 )
+from stream.metrics import LEARNER_EXAMPLES
 from stream.outgoing import Outgoing
 from stream.topics import Topics
 
@@ -239,7 +240,32 @@ def test_what_serving_gets_holds_nothing_that_only_learning_needs(tmp_path: Path
         (version,) = process.wire.versions()
         names = load_version(version).arrays
         assert any(name.startswith("behaviour/") for name in names)
-        assert not [name for name in names if "adam" in name or name.startswith("replay")]
+        assert not [n for n in names if "adam" in n or n.startswith(("replay", "late"))]
+
+    asyncio.run(story())
+
+
+def test_events_that_come_before_their_item_are_counted_after_a_restart(tmp_path: Path) -> None:
+    records = [
+        PlainRecord(b"u", msgpack_encode(msgspec.structs.replace(example(n), item_id="new")), 3 * n)
+        for n in range(0, 6, 2)
+    ]
+    counted = LEARNER_EXAMPLES.labels(outcome="late")
+
+    async def story() -> None:
+        first = Process(tmp_path, Wire(), ManualClock())
+        await first.take([Run(TOPICS.examples, 0, records)])
+        await first.agent.drain()
+
+        second = Process(tmp_path, Wire(), ManualClock())
+        second.learner.catalog.upsert(
+            [ItemVector(item_id="new", vector=b"", encoder="", text_hash="", first_seen_ms=0)]
+        )
+        before = counted._value.get()
+        await second.take(runs(6, 46))
+        assert counted._value.get() - before == len(records)
+        row = second.learner.catalog.row("new")
+        assert second.learner.ranker.experts.taken_I[row] == len(records)
 
     asyncio.run(story())
 
