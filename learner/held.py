@@ -2,8 +2,9 @@
 
 Per item of the catalogue, with the default sizes: 2.6 kB of neighbours, 40 bytes of popularity,
 24 of ages and repeats, and 261 of residual vector, admitted or not, as a matrix has all rows.
-Replay is bounded by its size. Each version that the gate compares holds as much again, without
-replay.
+Neighbours and residuals double their room when it is full. Replay is bounded by its size, and what
+waits for its items (`learner.late`) by number. Each version that the gate compares holds as much
+again, without replay.
 """
 
 from __future__ import annotations

@@ -122,7 +122,9 @@ class OnlineLearner:
         late = self.late.take_known(self.catalog)
         if late:
             past, row_N = self._histories(late), self.catalog.rows(e.item_id for e in late)
-            self.ranker.experts.learn(row_N, past, len(self.catalog))
+            generator = np.random.default_rng((self.config.seed, self.batches, 1))
+            teaching = np.flatnonzero(teaching_B(past, row_N, generator))
+            self.ranker.experts.learn(row_N[teaching], past.take(teaching), len(self.catalog))
         return len(late)
 
     def _histories(self, examples: Sequence[Example]) -> Histories:

@@ -58,6 +58,14 @@ def test_late_counts_are_those_of_an_item_that_came_in_time() -> None:
         assert np.array_equal(late.ranker.experts.state()[name], counted), name
 
 
+def test_a_bot_at_an_item_that_comes_late_counts_for_little() -> None:
+    one = learner()
+    one.learn_many([example(n, "new", ["new"] * 8) for n in range(40)])
+    one.catalog.upsert([item("new")])
+    assert one.count_late() == 40
+    assert taken(one, "new") < 10.0
+
+
 def test_a_late_example_delivered_again_is_not_counted_again() -> None:
     one = learner()
     one.learn_many([example(0, "new")])
