@@ -5,7 +5,7 @@ Legend: `B` examples, `T` past steps.
 An event that repeats what its user did just now teaches with a chance that halves with every
 repetition beyond a few. What doesn't teach is still ranked, and still is in the user's history; it
 counts in no popularity, pair or return, and no step is taken on it. A bot at one item thus weighs
-what an eager shopper does, however often it clicks: by nearly two more than `FREE` per `HALF_LIFE_S`.
+what an eager shopper does, however often it clicks: nearly `FREE` + 2 per `HALF_LIFE_S`.
 
 There is nothing to remember here: every example brings its user's newest steps along. Many users
 that conspire, or one that walks about among many items, are not stopped; the first is what the gate
