@@ -135,13 +135,15 @@ PREQUENTIAL_NDCG10 = Gauge(
 )
 DRIFT_SIGNALS = Counter(
     "tidemill_drift_signals_total",
-    "Drift detections on the learner's loss. A rise means that the shop is changing.",
+    "Drift detections on the learner's loss or on the novelty of what users do. A rise means that "
+    "the shop is changing.",
     ["detector"],
     registry=REGISTRY,
 )
 ADAPTERS_PUBLISHED = Counter(
     "tidemill_adapters_published_total",
-    "Model versions by the gate's decision.",
+    "Model versions by the gate's decision. A rise in `held`, `rolled-back` or `restored` means "
+    "that what came lately taught nothing good.",
     ["decision"],
     registry=REGISTRY,
 )

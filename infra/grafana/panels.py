@@ -259,8 +259,8 @@ LEARNER = Row(
         ),
         Panel(
             "Model versions by decision",
-            "What the gate decided on each candidate. A rise in refusals means that learning "
-            "makes nothing better at present.",
+            "What the gate decided on each candidate. A rise in `held` means that learning makes "
+            "nothing better at present, one in `rolled-back` or `restored` that it was misled.",
             (
                 Query(
                     f"sum by (decision) (tidemill_adapters_published_total){ZERO}", "{{decision}}"
