@@ -25,9 +25,9 @@ _COLUMNS = (
     "score_s",
 )
 
-_LEADING = ("online", "stacking")
+_LEADING = ("online", "no-transformer")
 
-_WITHOUT = ("stacking", "frozen", "retrained-daily")
+_WITHOUT = ("no-transformer", "stacking", "frozen", "retrained-daily")
 """What `online` has to be ahead of for its parts to be worth their seconds."""
 
 

@@ -76,6 +76,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "new pushes out what is weak in any case, so that a long one costs nothing",
         ),
     ] = 3_650 * 86_400.0
+    weights: Annotated[
+        bool, Meta(description="off: nets correct the fixed prior instead of learnt weights")
+    ] = True
     transformer: Annotated[
         bool, Meta(description="off: experts and correction net only, four times faster")
     ] = True

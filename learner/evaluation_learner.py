@@ -2,7 +2,8 @@
 
 `online` learns each micro-batch after it was ranked; `prior` is the same without what was learnt
 by gradient; `frozen` learns the history only; `retrained-daily` learns at the end of each day of
-the stream; `stacking` is the online learner without its transformer.
+the stream; `no-transformer` is the online learner without one; `stacking` is a simpler learner: one
+small net that corrects the fixed prior.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from learner.batch import make_histories
 from learner.config import LearnerConfig
 from learner.drift import Detector
 from learner.evaluation_log import Recorded, examples_of
+from learner.evaluation_pretraining import FEWEST, PRETRAINING, SHARE, Rest, pretrain_on
 from learner.evaluation_rows import Played, Progress
 from learner.measures import MISS, ranks
 from learner.online import OnlineLearner
+from learner.pretraining_config import PretrainConfig
 from stream.events import Example, ItemVector
 
-LEARNERS = ("prior", "frozen", "retrained-daily", "stacking", "online")
+LEARNERS = ("prior", "frozen", "retrained-daily", "stacking", "no-transformer", "online")
 
 DAY_MS = 86_400_000
 
@@ -44,6 +47,8 @@ class Course:
     config: LearnerConfig
     detectors: Detectors
     progress: Progress
+    pretraining: PretrainConfig | None = PRETRAINING
+    """How the transformer learns the history before it goes on, if it does."""
 
 
 def play_learner(rows: Iterable[str], course: Course) -> dict[str, Played]:
@@ -58,12 +63,31 @@ def play_learner(rows: Iterable[str], course: Course) -> dict[str, Played]:
             played["retrained-daily"] = run.daily()
         if wanted & {"prior", "online"}:
             played |= run.online(frozen.score_s)
-    if "stacking" in wanted:
-        model = msgspec.structs.replace(course.config.model, transformer=False)
-        config = msgspec.structs.replace(course.config, model=model)
-        run = _Run("stacking", replace(course, config=config))
-        played["stacking"] = run.online(run.frozen().score_s)["online"]
+    for name, config in (
+        ("stacking", stacking(course.config)),
+        ("no-transformer", without_transformer(course.config)),
+    ):
+        if name in wanted:
+            run = _Run(name, replace(course, config=config))
+            played[name] = run.online(run.frozen().score_s)["online"]
     return {name: one for name, one in played.items() if name in wanted}
+
+
+def without_transformer(config: LearnerConfig) -> LearnerConfig:
+    """The learner's numbers, with the transformer off."""
+    return msgspec.structs.replace(
+        config, model=msgspec.structs.replace(config.model, transformer=False)
+    )
+
+
+def stacking(config: LearnerConfig) -> LearnerConfig:
+    """A learner that corrects a fixed blend by one small net with three replays: no more."""
+    config = without_transformer(config)
+    return msgspec.structs.replace(
+        config,
+        model=msgspec.structs.replace(config.model, weights=False),
+        train=msgspec.structs.replace(config.train, rates=(4e-3,), replays=3),
+    )
 
 
 def rank_only(learner: OnlineLearner, examples: Sequence[Example]) -> NDArray[np.float64]:
@@ -113,13 +137,32 @@ class _Run:
         self.learner = OnlineLearner(own, config, course.detectors())
         examples = examples_of(log.events, config.model.steps, rule=log.rule)
         self.history_s = 0.0
+        asleep = self._asleep(course)
         for a, b in log.history_cuts:
             batch = list(islice(examples, b - a))
             began = time.perf_counter()
+            if asleep and a >= SHARE * log.split:
+                asleep.wake()
+                asleep = None
+                self._pretrain(a, course)
             _learn(self.learner, batch)
             self.history_s += time.perf_counter() - began
             course.progress(f"{name}: history", b, log.split)
         self._batches = [list(islice(examples, b - a)) for a, b in log.stream_cuts]
+
+    def _asleep(self, course: Course) -> Rest | None:
+        model = self.learner.config.model
+        usual = course.pretraining is None or model.base or not model.transformer
+        return None if usual or self.log.split < FEWEST else Rest(self.learner)
+
+    def _pretrain(self, upto: int, course: Course) -> None:
+        assert course.pretraining is not None
+        config = msgspec.structs.replace(course.pretraining, seed=self.learner.config.seed)
+
+        def tell(done: int, total: int) -> None:
+            course.progress(f"{self.name}: pretraining", done, total)
+
+        pretrain_on(self.learner, self.log.events[:upto], config, tell)
 
     def frozen(self) -> Played:
         """Rank the stream without learning: this changes nothing."""

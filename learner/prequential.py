@@ -11,6 +11,9 @@ taken out only where the data has no repeats. Ties rank in the middle; nothing i
 learner ranks the candidates that it finds, and a target outside of them is a miss. A family of
 baselines is judged by its best member on the counted part, which favours the baselines.
 
+The transformer is pretrained on the first 85 % of the history where that is long enough; the rest
+of the history is learnt as the stream is.
+
 Read `evaluation_log` (the cut), `evaluation_rows` (baselines), `evaluation_learner` (the learner).
 """
 
@@ -29,8 +32,10 @@ from learner.baselines.lineup import FAMILIES
 from learner.config import LearnerConfig
 from learner.evaluation_learner import LEARNERS, Course, Detectors, play_learner
 from learner.evaluation_log import Protocol, Recorded, record
+from learner.evaluation_pretraining import PRETRAINING
 from learner.evaluation_rows import SEEDED, Played, Progress, play_family
 from learner.measures import MISS
+from learner.pretraining_config import PretrainConfig
 from learner.ranking_metrics import (
     bootstrap_interval,
     cold_item_mask,
@@ -115,6 +120,7 @@ def evaluate(
     config: LearnerConfig | None = None,
     seeds: int = 1,
     detectors: Detectors = no_detectors,
+    pretraining: PretrainConfig | None = PRETRAINING,
     progress: Progress = lambda row, done, total: None,
 ) -> Evaluation:
     """Play a log to models and compare them on its last part.
@@ -135,6 +141,9 @@ def evaluate(
         Rows that draw numbers are played with so many seeds, from the configured one on.
     detectors
         Makes the learner's drift detectors.
+    pretraining
+        How the transformer learns the first part of the history; `None`: only as it learns the
+        stream.
     progress
         Called now and then with the row, the events done, and all events of that run.
 
@@ -162,7 +171,7 @@ def evaluate(
     learners = [name for name in LEARNERS if name in rows]
     for seed in range(seeds if learners else 0):
         seeded = msgspec.structs.replace(config, seed=config.seed + seed)
-        course = Course(log, catalog, seeded, detectors, progress)
+        course = Course(log, catalog, seeded, detectors, progress, pretraining)
         for name, one in play_learner(learners, course).items():
             runs.setdefault(name, []).append(one)
     had = log.had_before() & log.mask_consumed

@@ -188,7 +188,7 @@ class Ranker:
     @torch.no_grad()
     def gather(self, scored: Scored, graded_N: NDArray[np.int64]) -> None:
         """Add ranked examples, by their place in `scored`, to the next step of the weights."""
-        if not len(graded_N):
+        if not len(graded_N) or not self.config.model.weights:
             return
 
         def put(array: NDArray[Any]) -> Tensor:
