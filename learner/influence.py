@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from learner.batch import Histories
 
-FREE = 3.0
-"""Recent repetitions that cost nothing: people do compare, reload, and go back and forth."""
+FREE = 8.0
+"""Recent repetitions that cost nothing: people do compare, reload, and go back and forth. Where
+histories are short, a quarter of their length, or nobody could ever pass it."""
 
 HALF_LIFE_S = 3_600.0
 """Age at which an earlier event at the item is half forgotten: tomorrow it's a habit, not a bot."""
@@ -44,9 +45,10 @@ def teaching_B(
     past: Histories, target_B: NDArray[np.int32], generator: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Which examples teach. Where nobody repeats much, all do, and nothing is drawn."""
-    excess_B = repetitions_B(past, target_B) - FREE
-    teaching_B = excess_B <= 0
-    doubtful = np.flatnonzero(~teaching_B)
+    free = min(FREE, past.rows_BT.shape[1] / 4)
+    excess_B = repetitions_B(past, target_B) - free
+    teaches_B = np.asarray(excess_B <= 0)
+    doubtful = np.flatnonzero(~teaches_B)
     if len(doubtful):
-        teaching_B[doubtful] = generator.random(len(doubtful)) < np.exp2(-excess_B[doubtful])
-    return teaching_B
+        teaches_B[doubtful] = generator.random(len(doubtful)) < np.exp2(-excess_B[doubtful])
+    return teaches_B
