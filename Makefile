@@ -45,7 +45,7 @@ services:
 	  echo "redis-server or prometheus is missing: the tests that need them will be skipped"
 
 bench: install
-	for name in shop transport; do $(BIN)/python -m tests.bench $$name $(ARGS) || exit; done
+	for name in shop transport shifts drift corruption update_rules quality; do $(BIN)/python -m tests.bench $$name $(ARGS) || exit; done
 
 lock: install
 	$(BIN)/uv pip compile pyproject.toml --universal --extra dev --generate-hashes --no-header \
