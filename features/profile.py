@@ -14,6 +14,10 @@ repeat if it isn't newer, by its Kafka timestamp, than all that was applied from
 Events that come late, with a time before the newest known one, are put into the history at their
 place in time, count everywhere, and pull the interests as little as if they had come in time. They
 don't move the shift detector, and their example's history stops before *their* time.
+
+A step that falls out of the history leaves its item's code in `seen`. All that fell out is older
+than every step that is kept; so an example carries `seen` if a kept step is before its event, and
+otherwise nothing, because nobody knows any more which of those items came first.
 """
 
 from __future__ import annotations
@@ -29,14 +33,14 @@ from features.interest import InterestConfig, Interests, ItemSpace, divergence, 
 from features.profile_state import Mark, Profile
 from features.shift import Detector, ShiftState, evidence, moved
 from features.store import UserFeatures
-from stream.events import KINDS, Event, Example, InterestShift, Step
+from stream.events import KINDS, Event, Example, InterestShift, Step, remember
 
 MAX_STEPS = 50
 """Events in a history: what the behaviour transformer reads."""
 
 _MAX_IDS = 48
 """Event ids remembered against producers that send twice: 8 bytes each, so that a full state stays
-within 2 KiB. Ingest drops what it can see; this catches what it forgot in a restart."""
+within 2 KiB, `seen` aside. Ingest drops what it sees; this catches what it forgot in a restart."""
 
 _MAX_SOURCES = 16
 """Raw partitions remembered: a shop whose raw topics are keyed by user needs 3, one for each."""
@@ -73,14 +77,18 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
     """Apply an event, whose place in `events` is given, to the profile of its user."""
     event_hash = blake2b(event.event_id.encode(), digest_size=8).digest()
     raw = _raw_place(event.source)
-    if _seen(profile, event, place, raw, event_hash):
+    if _applied(profile, event, place, raw, event_hash):
         return Applied(profile)
 
     space, _, config = model
     at = bisect_right(profile.steps, event.ts_ms, key=_time)
     later_events = len(profile.steps) - at
     step = Step(event.item_id, event.kind, event.ts_ms, event.rating)
-    steps = (*profile.steps[:at], step, *profile.steps[at:])[-MAX_STEPS:]
+    steps = (*profile.steps[:at], step, *profile.steps[at:])
+    seen = profile.seen
+    for dropped in steps[:-MAX_STEPS]:
+        seen = remember(seen, dropped.item_id)
+    steps = steps[-MAX_STEPS:]
     facts = space.facts(event.item_id)
     weight = config.weight(event)
     interests = profile.interests
@@ -102,10 +110,12 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
         history=profile.steps[:at],
         user_events=profile.events,
         rating=event.rating,
+        seen=profile.seen if at else b"",
     )
     known = profile.events > 0
     after = Profile(
         steps=steps,
+        seen=seen,
         counts=tuple(n + (code == kind) for code, n in enumerate(profile.counts)),
         categories=_prefer(profile.categories, facts.category, weight),
         brands=_prefer(profile.brands, facts.brand, weight),
@@ -139,6 +149,7 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
         recent_kinds=tuple(step.kind for step in profile.steps),
         recent_ts_ms=tuple(step.ts_ms for step in profile.steps),
         recent_ratings=tuple(step.rating or 0.0 for step in profile.steps),
+        seen=profile.seen,
         short_vector=tuple(short_D.tolist()) if known else (),
         long_vector=tuple(long_D.tolist()) if known else (),
         events=profile.events,
@@ -165,7 +176,7 @@ def _raw_place(source: str) -> Place | None:
     return Place(crc32(raw.encode()), int(offset)) if offset.isdecimal() else None
 
 
-def _seen(
+def _applied(
     profile: Profile, event: Event, place: Place, raw: Place | None, event_hash: bytes
 ) -> bool:
     applied, received_ms = profile.applied, event.received_ms

@@ -11,9 +11,9 @@ from features.shift import ShiftState
 from stream.errors import Halt
 from stream.events import KINDS, Step
 
-VERSION = 1
+VERSION = 2
 """The layout of the bytes. A process that meets a newer one stops, rather than to lose what the
-newer version remembered."""
+newer version remembered. States of version 1, which had no `seen`, are read."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one user; `encode` and `decode` turn it into bytes and back."""
 
     steps: tuple[Step, ...] = ()
+    seen: bytes = b""
     counts: tuple[int, ...] = (0,) * len(KINDS)
     categories: dict[str, int] = {}
     brands: dict[str, int] = {}
@@ -100,6 +101,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
     last_event_id: str
     first_ms: int
     last_ms: int
+    seen: bytes = b""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -139,7 +141,7 @@ def decode(value: bytes) -> Profile:
         packed = _decode(value)
     except (msgspec.DecodeError, ValueError) as error:
         raise Halt(_refusal(value, error)) from error
-    if packed.version != VERSION:
+    if not 1 <= packed.version <= VERSION:
         raise Halt(_refusal(value, None))
     rows = zip(
         packed.items,

@@ -18,6 +18,7 @@ class UserFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """The online features of one user: one row of the feature view `user_profile`.
 
     The four `recent_*` fields run in parallel, oldest first; an unrated event has rating 0.
+    `seen` are the codes of older items, as in `stream.events.Example`.
     """
 
     user_id: str
@@ -27,6 +28,7 @@ class UserFeatures(msgspec.Struct, frozen=True, kw_only=True):
     recent_kinds: tuple[str, ...] = ()
     recent_ts_ms: tuple[int, ...] = ()
     recent_ratings: tuple[float, ...] = ()
+    seen: bytes = b""
     short_vector: tuple[float, ...] = ()
     long_vector: tuple[float, ...] = ()
     events: int = 0

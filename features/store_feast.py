@@ -42,6 +42,7 @@ _make: Any = Value
 
 _TO_PROTO: dict[ValueType, Callable[[Any], Value]] = {
     ValueType.STRING: lambda value: Value(string_val=value),
+    ValueType.BYTES: lambda value: Value(bytes_val=value),
     ValueType.INT64: lambda value: Value(int64_val=value),
     ValueType.DOUBLE: lambda value: Value(double_val=value),
     ValueType.STRING_LIST: lambda values: _make(string_list_val={"val": values}),
@@ -52,6 +53,7 @@ _TO_PROTO: dict[ValueType, Callable[[Any], Value]] = {
 
 _FROM_PROTO: dict[ValueType, Callable[[Value], Any]] = {
     ValueType.STRING: lambda proto: proto.string_val,
+    ValueType.BYTES: lambda proto: proto.bytes_val,
     ValueType.INT64: lambda proto: proto.int64_val,
     ValueType.DOUBLE: lambda proto: proto.double_val,
     ValueType.STRING_LIST: lambda proto: tuple(proto.string_list_val.val),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.baselines.protocol import MICRO_BATCH, Events, micro_batches
 from learner.baselines.rows import GrowingLists
-from stream.events import KINDS, SEEN_MAX, Event, Example, Step, item_code
+from stream.events import KINDS, Event, Example, Step, remember
 
 Rule = Literal["auto", "event", "instant"]
 
@@ -185,7 +185,7 @@ def examples_of(
             seen=seen,
         )
         if len(steps_of) == steps:
-            older[user] = (older.get(user, b"") + item_code(steps_of[0].item_id))[-4 * SEEN_MAX :]
+            older[user] = remember(older.get(user, b""), steps_of[0].item_id)
         steps_of.append(Step(event.item_id, event.kind, event.ts_ms, event.rating))
         counts[user] = counts.get(user, 0) + 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from feast import Entity, FeatureView, Field, FileSource, PushSource, ValueType
-from feast.types import Array, Float32, Float64, Int64, String
+from feast.types import Array, Bytes, Float32, Float64, Int64, String
 
 user = Entity(
     name="user",
@@ -44,6 +44,7 @@ user_profile = FeatureView(
         Field(name="recent_kinds", dtype=Array(String), description="view, click, cart, ..."),
         Field(name="recent_ts_ms", dtype=Array(Int64), description="milliseconds since the epoch"),
         Field(name="recent_ratings", dtype=Array(Float64), description="stars, 0 where unrated"),
+        Field(name="seen", dtype=Bytes, description="4-byte codes of older items, newest last"),
         Field(name="short_vector", dtype=Array(Float32), description="what they look for now"),
         Field(name="long_vector", dtype=Array(Float32), description="what they usually look for"),
         Field(name="events", dtype=Int64),

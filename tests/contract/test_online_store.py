@@ -32,6 +32,7 @@ FULL = UserFeatures(
     recent_kinds=("view", "review"),
     recent_ts_ms=(START_MS - 1, START_MS),
     recent_ratings=(0.0, 4.3),
+    seen=bytes(range(256)) * 8,
     short_vector=tuple(n / 64 for n in range(64)),
     long_vector=tuple(-n / 64 for n in range(64)),
     events=2,

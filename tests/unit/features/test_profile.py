@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -16,7 +17,7 @@ from features.profile import MAX_STEPS, Applied, InterestModel, Place, apply, fe
 from features.profile_state import EMPTY, VERSION, Profile, decode, encode
 from features.shift import DetectorState
 from stream.errors import Halt
-from stream.events import KINDS, Event, ItemVector, Kind, Step
+from stream.events import KINDS, SEEN_MAX, Event, ItemVector, Kind, Step, item_code
 
 ITEMS = [f"item-{n}" for n in range(8)]
 START_MS = 1_700_000_000_000
@@ -96,15 +97,17 @@ def run(profile: Profile, deliveries: list[Delivered]) -> tuple[Profile, list[Ap
 
 
 @st.composite
-def streams(draw: st.DrawFn, max_size: int = 30) -> list[Delivered]:
+def streams(
+    draw: st.DrawFn, max_size: int = 30, min_size: int = 1, items: Sequence[str] = ITEMS
+) -> list[Delivered]:
     """A user's events as `events` holds them: some late, some at the same time, mixed kinds."""
-    count = draw(st.integers(1, max_size))
+    count = draw(st.integers(min_size, max_size))
     made = []
     for n in range(count):
         kind = draw(st.sampled_from(KINDS))
         rating = draw(st.none() | st.floats(1, 5)) if kind == "review" else None
         late_s = draw(st.sampled_from([0, 0, 0, 1, 7, 100]))
-        item = draw(st.sampled_from([*ITEMS, "unknown"]))
+        item = draw(st.sampled_from([*items, "unknown"]))
         ts_ms = START_MS + (n - late_s) * 1000
         made.append(
             Delivered(event(n, item=item, kind=kind, ts_ms=ts_ms, rating=rating), Place(1, 10 * n))
@@ -190,6 +193,48 @@ def test_no_peeking(stream: list[Delivered]) -> None:
         assert all(tuple(msgspec.structs.astuple(step)) in known for step in example.history)
         profile = applied.profile
         earlier.append(delivered.event)
+
+
+def codes(seen: bytes) -> list[bytes]:
+    """The codes of items, one by one."""
+    return [seen[at : at + 4] for at in range(0, len(seen), 4)]
+
+
+@given(streams(min_size=60, max_size=110, items=[f"film-{n}" for n in range(60)]))
+@settings(max_examples=20, deadline=None)
+def test_history_and_seen_are_all_that_the_user_had_before(stream: list[Delivered]) -> None:
+    _, results = run(EMPTY, stream)
+    for n, applied in enumerate(results):
+        example = applied.example
+        assert example is not None
+        before = {item_code(d.event.item_id) for d in stream[:n] if d.event.ts_ms <= example.ts_ms}
+        kept = {item_code(step.item_id) for step in example.history}
+        seen = codes(example.seen)
+        assert len(seen) == len(set(seen))
+        if example.history:
+            assert kept | set(seen) == before
+        else:  # too late for anyone to know
+            assert not seen
+
+
+def test_an_event_before_all_that_is_kept_does_not_see_what_may_have_come_after_it() -> None:
+    stream = [Delivered(event(n, item=f"film-{n}"), Place(0, n)) for n in range(1, MAX_STEPS + 3)]
+    late = Delivered(event(99, item="film-0", ts_ms=START_MS), Place(0, 99))
+    profile, results = run(EMPTY, [*stream, late])
+    assert results[-1].example is not None
+    assert (results[-1].example.history, results[-1].example.seen) == ((), b"")
+    assert codes(profile.seen) == [item_code(f"film-{n}") for n in (1, 2, 0)]
+
+
+def test_of_very_many_items_the_newest_are_remembered_by_code() -> None:
+    stream = [Delivered(event(n, item=f"film-{n}"), Place(0, n)) for n in range(700)]
+    profile, results = run(EMPTY, stream)
+    last = results[-1].example
+    assert last is not None
+    older = [item_code(f"film-{n}") for n in range(699 - MAX_STEPS)]
+    assert codes(last.seen) == older[-SEEN_MAX:]
+    assert features("ada", profile).seen == profile.seen
+    assert len(encode(profile)) <= 2048 + 4 * SEEN_MAX
 
 
 @given(streams(max_size=60))
@@ -311,8 +356,16 @@ def test_the_row_of_an_unknown_item_has_no_vectors() -> None:
 
 def test_a_newer_state_stops_the_process() -> None:
     newer = msgspec.msgpack.encode([VERSION + 1, "laid out otherwise"])
-    with pytest.raises(Halt, match=r"state version 2, this program knows 1: start the newer"):
+    with pytest.raises(Halt, match=r"state version 3, this program knows 2: start the newer"):
         decode(newer)
+
+
+def test_a_state_without_older_items_is_read() -> None:
+    profile, _ = run(EMPTY, [Delivered(event(n), Place(0, n)) for n in range(3)])
+    columns = msgspec.msgpack.decode(encode(profile))
+    assert columns[0] == VERSION
+    assert columns[-1] == b""
+    assert decode(msgspec.msgpack.encode([1, *columns[1:-1]])) == profile
 
 
 def test_foreign_bytes_stop_the_process() -> None:
