@@ -31,9 +31,11 @@ class VersionedScorer:
         k: int,
         allowed: NDArray[np.bool_] | None,
         allowed_per_user: Sequence[NDArray[np.bool_] | None],
+        *,
+        seen: Sequence[bytes] = (),
     ) -> Ranked:
         """Rank the allowed rows of the catalogue for each history."""
-        return self._scorer.rank_many(histories, now_ms, k, allowed, allowed_per_user)
+        return self._scorer.rank_many(histories, now_ms, k, allowed, allowed_per_user, seen=seen)
 
     def evidence(self, history: Sequence[Step], rows_K: NDArray[np.int32]) -> NDArray[np.float32]:
         """How much each past step speaks for each item, shape (K, T)."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import UNKNOWN, Catalog
-from stream.events import KINDS, Step
+from stream.events import KINDS, Step, item_code
 
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 
@@ -74,6 +74,9 @@ def make_histories(
 ) -> Histories:
     """Lay histories out as arrays; steps at items that the catalogue doesn't hold are left out.
 
+    Where a history has more than so many steps, the items of its oldest are added to what was
+    `seen`.
+
     Examples
     --------
     >>> from stream.events import ItemVector
@@ -90,9 +93,11 @@ def make_histories(
     kinds_BT = np.zeros((B, steps), np.int8)
     ts_BT = np.zeros((B, steps), np.int64)
     ratings_BT = np.zeros((B, steps), np.float32)
+    seen_B = list(seen) or [b""] * B
     find = catalog.row
     for b, history in enumerate(histories):
         known = [(row, step) for step in history[-steps:] if (row := find(step.item_id)) >= 0]
+        seen_B[b] += b"".join(item_code(step.item_id) for step in history[:-steps])
         if known:
             n = len(known)
             rows_BT[b, -n:] = [row for row, _ in known]
@@ -106,5 +111,5 @@ def make_histories(
         ratings_BT,
         np.asarray(now_ms, np.int64),
         np.asarray(events, np.int32),
-        seen if any(seen) else (),
+        seen_B if any(seen_B) else (),
     )

@@ -143,6 +143,7 @@ def rank_by(ranker: Ranker, examples: Sequence[Example]) -> NDArray[np.float64]:
         [example.ts_ms for example in examples],
         [example.user_events for example in examples],
         ranker.config.model.steps,
+        seen=[example.seen for example in examples],
     ).take(known)
     for part, scored in ranker.score_many(past, target_B=target_N[known]):
         rank_N[known[part]] = ranks(scored.score_BK, scored.real_BK, scored.target_B)

@@ -84,6 +84,8 @@ class Scorer:
         k: int,
         allowed: NDArray[np.bool_] | None = None,
         allowed_per_user: Sequence[NDArray[np.bool_] | None] = (),
+        *,
+        seen: Sequence[bytes] = (),
     ) -> Ranked:
         """Rank the catalogue for many users.
 
@@ -99,6 +101,9 @@ class Scorer:
             What may be shown to all, by row; rows beyond its end may not. Unavailable items never.
         allowed_per_user
             What may be shown to each, on top of that; `None` allows everything.
+        seen
+            The codes of what each had before these steps, see `stream.events.Example`. Where a
+            shop's users don't come back to what they had, neither is shown.
         """
         B, items = len(histories), len(self._catalog)
         rows_BK = np.full((B, k), UNKNOWN, np.int32)
@@ -106,7 +111,7 @@ class Scorer:
         allowed_I = self._allowed(allowed, items)
         if not B or not allowed_I.any():
             return Ranked(rows_BK, scores_BK)
-        past = self._histories(histories, now_ms)
+        past = self._histories(histories, now_ms, seen)
         own = list(allowed_per_user) or [None] * B
         for part, scored in self._ranker.score_many(past, allowed_I):
             score_BC = np.where(scored.real_BK, scored.score_BK, -np.inf)
@@ -154,11 +159,13 @@ class Scorer:
         weight_KT *= TOGETHER_FADE ** np.arange(len(history) - 1, -1, -1, dtype=np.float32)
         return np.where(known_T & (past_T != np.asarray(rows)[:, None]), weight_KT, 0.0)
 
-    def _histories(self, histories: Sequence[Sequence[Step]], now_ms: int) -> Histories:
+    def _histories(
+        self, histories: Sequence[Sequence[Step]], now_ms: int, seen: Sequence[bytes]
+    ) -> Histories:
         B = len(histories)
         events = [len(history) for history in histories]
         steps = self._ranker.config.model.steps
-        return make_histories(self._catalog, histories, [now_ms] * B, events, steps)
+        return make_histories(self._catalog, histories, [now_ms] * B, events, steps, seen=seen)
 
     def _allowed(self, allowed: NDArray[np.bool_] | None, items: int) -> NDArray[np.bool_]:
         available_I = self._ranker.allowed_I()
@@ -181,6 +188,8 @@ class Scorer:
         if not self._ranker.experts.offers_again:
             own = past.rows_BT[user]
             wanted_I[own[own >= 0]] = False
+            if past.seen_B:
+                wanted_I &= ~np.isin(self._catalog.codes, np.frombuffer(past.seen_B[user], "<u4"))
         found: list[tuple[float, int]] = []
         for _, scored in self._ranker.score_many(past.take(slice(user, user + 1)), wanted_I):
             real_C = scored.real_BK[0]

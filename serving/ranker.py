@@ -54,8 +54,13 @@ class Ranker(Protocol):
         k: int,
         allowed: Bools | None,
         allowed_per_user: Sequence[Bools | None],
+        *,
+        seen: Sequence[bytes] = (),
     ) -> RankedRows:
-        """Rank the allowed rows of the catalogue for each history, oldest step first."""
+        """Rank the allowed rows of the catalogue for each history, oldest step first.
+
+        `seen` are the codes of what each user had before, as in `stream.events.Example`.
+        """
 
     def evidence(self, history: Sequence[Step], rows_K: Rows) -> Floats:
         """How much each past step speaks for each item, shape (K, T); 0 says nothing."""

@@ -111,7 +111,12 @@ class Recommender:
         wanted_B = [ask.k for ask in asks]
         pool = max(self._config.pool, *wanted_B) + max(len(rows) for rows in hidden)
         ranked = self.ranker.rank_many(
-            histories, now_ms, min(pool, len(available)), available, masks
+            histories,
+            now_ms,
+            min(pool, len(available)),
+            available,
+            masks,
+            seen=[user.seen if user else b"" for user in features],
         )
 
         rows_BK, scores_BK = _without(hidden, ranked.rows_BK, ranked.scores_BK)

@@ -12,8 +12,17 @@ from learner.config import LearnerConfig
 from learner.online import OnlineLearner
 from learner.scorer import Scorer
 from learner.state import save_learner
-from stream.events import Step
-from tests.unit.learner.toy import CONFIG, START_MS, WIDTH, catalogue, habits, item, shelf
+from stream.events import Step, item_code
+from tests.unit.learner.toy import (
+    CONFIG,
+    START_MS,
+    WIDTH,
+    catalogue,
+    example,
+    habits,
+    item,
+    shelf,
+)
 
 ITEMS = shelf("a", 8) + shelf("b", 8)
 NOW_MS = START_MS + 10_000_000
@@ -85,6 +94,33 @@ def test_a_narrow_filter_still_fills_the_list(scorer: Scorer) -> None:
     ranked = scorer.rank_many([past("a3")], NOW_MS, 3, None, [rare])
     assert sorted(ranked.rows_BK[0].tolist()) == [2, 9, 11]
     assert np.all(np.diff(ranked.scores_BK[0]) <= 0)
+
+
+def shop_with_repeats() -> OnlineLearner:
+    """As in `habits` b follows a; but all have had that b before."""
+    learner = OnlineLearner(catalogue(ITEMS), CONFIG)
+    learner.learn_many([example(n, f"b{n % 8}", [f"b{n % 8}", f"a{n % 8}"]) for n in range(240)])
+    return learner
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+@pytest.mark.parametrize("kept", [6, 50, 60])
+def test_what_was_had_60_steps_ago_is_shown_only_where_things_are_had_again(
+    taught: OnlineLearner, repeats: bool, kept: int
+) -> None:
+    catalog = catalogue(ITEMS)
+    learner = shop_with_repeats() if repeats else taught
+    scorer = Scorer.of_version(save_learner(learner), catalog, device="cpu")
+    long = past("b3", *["a5", "a6", "a3"] * 20)
+    older, history = long[:-kept], long[-kept:]
+    seen = b"".join(item_code(step.item_id) for step in older)
+    two_only = np.array([name in {"b3", "b4"} for name in ITEMS])
+    for allowed in (None, two_only):  # as ranked, and as a list that has to be filled
+        ranked = scorer.rank_many([[], history], NOW_MS, 16, allowed, seen=[b"", seen])
+        fresh, had = (names(catalog, rows) for rows in ranked.rows_BK)
+        assert "b3" in fresh
+        assert ("b3" in had) == repeats
+        assert "b4" in had
 
 
 def test_an_item_that_came_after_the_version_is_recommended_by_its_text(

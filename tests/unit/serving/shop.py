@@ -68,12 +68,13 @@ class PlainRanked(NamedTuple):
 
 
 class PlainRanker:
-    """The ranker of this file's head; remembers the `now_ms` that it was asked with."""
+    """The ranker of this file's head; remembers the `now_ms` and `seen` it was asked with."""
 
     def __init__(self, catalog: Catalog, version: int | None = 1, newest_ms: int = 0) -> None:
         self.version = version
         self.newest_ms = newest_ms
         self.asked_ms: list[int] = []
+        self.asked_seen: list[list[bytes]] = []
         self._catalog = catalog
 
     def rank_many(
@@ -83,8 +84,11 @@ class PlainRanker:
         k: int,
         allowed: Bools | None,
         allowed_per_user: Sequence[Bools | None],
+        *,
+        seen: Sequence[bytes] = (),
     ) -> PlainRanked:
         self.asked_ms.append(now_ms)
+        self.asked_seen.append(list(seen))
         rows_BK = np.full((len(histories), k), -1, np.int32)
         scores_BK = np.zeros((len(histories), k), np.float32)
         for user, history in enumerate(histories):

@@ -138,11 +138,11 @@ def test_old_events_are_not_pushed() -> None:
 class Choosy(PlainRanker):
     """A model that breaks down on one user."""
 
-    def rank_many(self, histories, *args):  # type: ignore[no-untyped-def]
+    def rank_many(self, histories, *args, **kwargs):  # type: ignore[no-untyped-def]
         if any(step.item_id == "axe" for history in histories for step in history):
             msg = "no axes here"
             raise RuntimeError(msg)
-        return super().rank_many(histories, *args)
+        return super().rank_many(histories, *args, **kwargs)
 
 
 def test_a_request_that_breaks_the_model_is_answered_without_it_and_alone() -> None:

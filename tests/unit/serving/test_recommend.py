@@ -214,6 +214,15 @@ def test_time_is_the_time_of_the_events_never_ahead_of_the_clock() -> None:
     assert ranker.asked_ms == [NOW_MS - 900 * HOUR_MS, old, old, NOW_MS]
 
 
+def test_the_ranker_is_told_what_each_user_had_long_ago() -> None:
+    made = recommender()
+    ranker = made.ranker
+    assert isinstance(ranker, PlainRanker)
+    ann, bob = user("ann", ("axe", "view"), seen=b"chai"), user("bob", ("axe", "view"))
+    made.answer_many([ask("ann"), ask("zoe"), ask("bob")], [ann, None, bob])
+    assert ranker.asked_seen == [[b"chai", b"", b""]]
+
+
 def test_the_longest_answer_fits_a_record_of_one_mebibyte() -> None:
     index = ItemIndex(Catalog(width=2))
     long = "ß" * 128
