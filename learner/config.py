@@ -79,6 +79,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     weights: Annotated[
         bool, Meta(description="off: nets correct the fixed prior instead of learnt weights")
     ] = True
+    without: Annotated[
+        tuple[str, ...], Meta(description="features that nets don't see, for comparison")
+    ] = ()
     transformer: Annotated[
         bool, Meta(description="off: experts and correction net only, four times faster")
     ] = True

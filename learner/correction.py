@@ -11,12 +11,14 @@ weight moves to the prior: this keeps a spoilt model from being shown.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learner.features import F
+from learner.features import NAMES, F
 
 HIDDEN = 32
 
@@ -32,8 +34,15 @@ class Correction(nn.Module):
     [7.0]
     """
 
-    def __init__(self, rates: tuple[float, ...], seed: int) -> None:
+    seen_F: Tensor
+
+    def __init__(self, rates: tuple[float, ...], seed: int, without: Sequence[str] = ()) -> None:
         super().__init__()
+        if strange := sorted(set(without) - set(NAMES)):
+            message = f"learner.model.without: no feature {strange[0]!r}; there are {NAMES}"
+            raise ValueError(message)
+        seen_F = torch.tensor([float(name not in without) for name in NAMES])
+        self.register_buffer("seen_F", seen_F, persistent=False)
         generator = torch.Generator().manual_seed(seed)
         R = len(rates)
         first = torch.randn(F, HIDDEN, generator=generator) * (2.0 / F) ** 0.5
@@ -50,7 +59,7 @@ class Correction(nn.Module):
     def forward(self, features_BKF: Tensor, base_BK: Tensor) -> Tensor:
         """Scores by every net on top of a base, (R, B, K)."""
         B, K, _ = features_BKF.shape
-        x = features_BKF.reshape(1, B * K, F)
+        x = (features_BKF * self.seen_F).reshape(1, B * K, F)
         hidden = torch.relu(torch.matmul(x, self.first_RFH) + self.bias_RH[:, None])
         out = torch.matmul(hidden, self.second_RH[:, :, None])
         return out.reshape(-1, B, K) + base_BK

@@ -80,12 +80,20 @@ def without_transformer(config: LearnerConfig) -> LearnerConfig:
     )
 
 
+BEYOND = (
+    *("pop_steep", "pair", "together", "cosine_recent", "return_place", "return_age"),
+    *("own_repeat_rate", "unseen", "session", "hour_sin", "hour_cos", "weekend"),
+    *("semantic", "semantic_last"),
+)
+"""Features that `stacking` does without."""
+
+
 def stacking(config: LearnerConfig) -> LearnerConfig:
-    """A learner that corrects a fixed blend by one small net with three replays: no more."""
+    """A simple learner: a fixed blend, corrected by one small net on what is easily counted."""
     config = without_transformer(config)
     return msgspec.structs.replace(
         config,
-        model=msgspec.structs.replace(config.model, weights=False),
+        model=msgspec.structs.replace(config.model, weights=False, without=BEYOND),
         train=msgspec.structs.replace(config.train, rates=(4e-3,), replays=3),
     )
 

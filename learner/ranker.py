@@ -81,7 +81,9 @@ class Ranker:
         self.device = pick_device(config.device)
         self.experts = Experts(config.model)
         self.stacking = Stacking(self.device)
-        self.correction = Correction(config.train.rates, config.seed).to(self.device)
+        self.correction = Correction(config.train.rates, config.seed, config.model.without).to(
+            self.device
+        )
         self.weighing = Weighing(len(config.train.rates) + len(UNCORRECTED))
         self.behaviour: Behaviour | None = None
         if config.model.transformer:

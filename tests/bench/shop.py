@@ -23,7 +23,7 @@ from learner.prequential import Evaluation, evaluate
 from stream.events import Event, json_encode
 from stream.shop import Shop
 
-ROWS = ("popularity", "covisitation", "blend", "prior", "stacking", "online")
+ROWS = ("popularity", "covisitation", "blend", "prior", "stacking", "no-transformer", "online")
 
 BATCH = 32
 """Events learnt together: what the shop's twenty events a second make of half a second's wait,

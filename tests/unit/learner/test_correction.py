@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learner.correction import Correction, Weighing, listwise_loss
-from learner.features import F
+from learner.features import AT, F
 from learner.optim import Adam
 
 
@@ -36,6 +36,18 @@ def test_each_net_learns_at_its_own_rate() -> None:
     with torch.no_grad():
         slow, fast = nets(features, base)
     assert (slow - base).abs().max() < 0.1 < (fast - base).abs().max()
+
+
+def test_a_net_does_not_see_what_it_does_without() -> None:
+    features, base = torch.randn(8, 4, F), torch.randn(8, 4)
+    other = features.clone()
+    other[:, :, AT["gap"]] += 5.0
+    nets = Correction(rates=(0.1,), seed=0, without=("gap",))
+    nets.second_RH.data += 0.1
+    with torch.no_grad():
+        torch.testing.assert_close(nets(features, base), nets(other, base))
+    with pytest.raises(ValueError, match=r"learner.model.without: no feature 'gaps'"):
+        Correction(rates=(0.1,), seed=0, without=("gaps",))
 
 
 def test_the_listwise_loss_is_cross_entropy_over_what_is_really_listed() -> None:
