@@ -26,8 +26,9 @@ from rich.progress import (
 )
 
 from infra.pace import Pace
+from stream.access import refusal
 from stream.connect import KafkaConfig
-from stream.errors import Unavailable
+from stream.errors import Halt, Unavailable
 from stream.events import json_encode
 from stream.formats.log import LogRecord
 
@@ -115,8 +116,8 @@ class Sender:
     def _failed(self, error: Exception) -> None:
         self._failure = self._failure or error
 
-    def _away(self, error: Exception) -> Unavailable:
-        return Unavailable(
+    def _away(self, error: Exception) -> Unavailable | Halt:
+        return refusal(error, self._kafka) or Unavailable(
             f"the broker at {self._kafka.bootstrap_servers} doesn't take the records "
             f"({type(error).__name__}: {error}); is it running, and are the topics there "
             "(`tidemill topics create`)?"

@@ -243,7 +243,12 @@ class Supervisor:
         servers = self.broker.start()
         self._broker_policy.ready()
         self.settings = self.settings.with_values(
-            {"kafka.bootstrap_servers": servers}, "the embedded broker"
+            {
+                "kafka.bootstrap_servers": servers,
+                "kafka.tls": False,  # It has neither, and listens on this machine only.
+                "kafka.sasl_mechanism": "",
+            },
+            "the embedded broker",
         )
 
     def _watched(self, role: str, folder: Path) -> _Watched:
@@ -331,6 +336,9 @@ class Supervisor:
             except Unavailable as error:
                 _log.info("the lag is not known now: %s", error)
                 continue
+            except Halt as error:
+                _log.warning("the lag is measured no more: %s", error)
+                return
             for (group, topic), records in self.lag.items():
                 CONSUMER_LAG.labels(role=group, topic=topic).set(records)
 

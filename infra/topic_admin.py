@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 
+from stream.access import check_access, refusal
 from stream.connect import KafkaConfig
 from stream.errors import Halt, Unavailable
 from stream.topics import SPECS, Topics, TopicSpec
@@ -36,6 +37,7 @@ def connect(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
     try:
         # Asked by hand first: kafka-python tries for the whole time-out, and leaks its sockets.
         _any_listens(kafka.servers)
+        check_access(kafka)
         admin = KafkaAdminClient(**kafka.client_settings(), bootstrap_timeout_ms=CONNECT_TIMEOUT_MS)
     except (KafkaError, OSError, ValueError) as error:
         msg = (
@@ -46,6 +48,8 @@ def connect(kafka: KafkaConfig) -> Iterator[KafkaAdminClient]:
     try:
         yield admin
     except KafkaError as error:
+        if refused := refusal(error, kafka):
+            raise refused from error
         msg = f"the broker at {kafka.bootstrap_servers} refused or did not answer: {error}"
         raise Unavailable(msg) from error
     finally:

@@ -26,6 +26,7 @@ import msgspec
 from infra.config import RunConfig
 from infra.roles import role_of
 from infra.settings import DEFAULT, Settings
+from stream.access import check_access
 from stream.clock import SystemClock
 from stream.connect import KafkaConfig
 
@@ -45,6 +46,7 @@ def run_role(name: str, settings: Settings) -> int:
     configure_logging(role, run.log_level, as_json=run.log_json)
     with Exposition(role, settings) as metrics:
         _log.info("starting; metrics at %s", metrics.url or "no port")
+        check_access(settings.section(KafkaConfig))
         code = _ROLES[role](settings)
     _log.info("stopped, exit code %d", code)
     return code

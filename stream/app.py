@@ -28,8 +28,10 @@ from faust.tables.manager import TableManager
 from msgspec import Meta
 
 from stream import transport
+from stream.access import refusal
 from stream.connect import KafkaConfig
 from stream.guard import Delivery, guarded
+from stream.login import faust_settings
 from stream.metrics import ROLE_READY
 from stream.topics import COMPACTION_LAG_MS
 from stream.worker import run_app
@@ -128,13 +130,22 @@ class StreamApp(faust.App):
     """
 
     role: str
+    kafka: KafkaConfig
     stream_config: StreamConfig
     start_offsets: transport.StartOffsets | None = None
     on_drain: Callable[[], Awaitable[None]] | None = None
     failure: BaseException | None = None
 
-    def __init__(self, *args: Any, role: str, stream_config: StreamConfig, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        role: str,
+        kafka: KafkaConfig,
+        stream_config: StreamConfig,
+        **kwargs: Any,
+    ) -> None:
         self.role = role
+        self.kafka = kafka
         self.stream_config = stream_config
         self.failed = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -148,6 +159,7 @@ class StreamApp(faust.App):
     def fail(self, reason: BaseException) -> None:
         """Stop the process with an error; nothing that is unfinished gets acknowledged."""
         if self.failure is None:
+            reason = refusal(reason, self.kafka) or reason
             self.failure = reason
             ROLE_READY.set(0)
             log.critical("role %s stops: %s", self.role, reason, exc_info=reason)
@@ -235,8 +247,10 @@ def make_app(
         **{
             "id": f"{kafka.topic_prefix}{role}",
             "role": role,
+            "kafka": kafka,
             "stream_config": config,
             "broker": kafka.faust_url,
+            **faust_settings(kafka),
             "datadir": str(state),
             "store": "rocksdb://",
             "TableManager": _QuickTables,

@@ -15,9 +15,10 @@ from typing import Any, Self
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from stream.access import refusal
 from stream.batching import Record
 from stream.connect import KafkaConfig
-from stream.errors import Unavailable
+from stream.errors import Halt, Unavailable
 
 POLL_S = 0.1
 """How long one question to the broker waits for records while a topic is loaded."""
@@ -56,6 +57,8 @@ class BroadcastReader:
         Unavailable
             The broker did not answer, the topic doesn't exist, or the end wasn't reached in time.
             What was read is applied; the next call goes on from there.
+        Halt
+            The broker refuses our login or our right to the topic.
         """
         deadline_s = time.monotonic() + timeout_s
         try:
@@ -143,8 +146,8 @@ class BroadcastReader:
         self._consumer = consumer
         return consumer
 
-    def _unavailable(self, error: KafkaError) -> Unavailable:
-        return Unavailable(
+    def _unavailable(self, error: KafkaError) -> Unavailable | Halt:
+        return refusal(error, self._kafka) or Unavailable(
             f"{self.topic} can't be read from {self._kafka.bootstrap_servers}: {error!r}"
         )
 

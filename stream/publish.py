@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeEr
 from aiokafka.partitioner import murmur2
 from msgspec import Meta
 
+from stream.access import check_access, refusal
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.metrics import RETRIES
@@ -109,6 +110,8 @@ class Publisher:
             own limit is lower than ours.
         Unavailable
             The broker didn't take them in bounded time.
+        Halt
+            The broker refuses our login or our right to the topic.
         """
         if not records:
             return
@@ -150,7 +153,7 @@ class Publisher:
             if self._producer is None:
                 config = self._config
                 producer = AIOKafkaProducer(
-                    **self._kafka.client_settings(),
+                    **self._kafka.async_client_settings(),
                     acks="all",
                     enable_idempotence=True,
                     compression_type=None if config.compression == "none" else config.compression,
@@ -187,6 +190,10 @@ class Publisher:
                     await self._drop(error)
                 if isinstance(error, MessageSizeTooLargeError):
                     raise
+                if refused := refusal(error, self._kafka):
+                    raise refused from error
+                # aiokafka says of a refused login only that it can't connect.
+                await asyncio.to_thread(check_access, self._kafka)
                 if attempt == config.attempts:
                     message = (
                         f"Kafka at {self._kafka.bootstrap_servers} did not {what} in "

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import TP
 
+from stream.access import check_access
 from stream.errors import Halt
 from stream.metrics import ROLE_READY
 
@@ -140,7 +141,9 @@ async def _lag(app: StreamApp) -> tuple[object, ...] | None:
             ends = await consumer.highwaters(*map(ensure_aiokafka_TP, inputs))
             positions = {tp: await consumer.position(ensure_aiokafka_TP(tp)) for tp in inputs}
     except (KafkaError, TimeoutError, OSError):
-        return None  # The broker is away: a new process would not bring it back.
+        # The broker is away: a new process would not bring it back. Or it refuses us: that ends it.
+        await asyncio.to_thread(check_access, app.kafka)
+        return None
     behind = {TP(*tp): end for tp, end in ends.items() if (positions[TP(*tp)] or 0) < end}
     return ("records waiting to be fetched up to", sorted(behind.items())) if behind else None
 
