@@ -29,6 +29,7 @@ from stream.errors import BadRecord
 from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example, json_encode
 from stream.outgoing import Outgoing
 from stream.parse import parse_request
+from stream.replayed import source_of
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Answerer:
             try:
                 if topic == self._topics.requests:
                     request = parse_request(record)
-                    answer_id = f"{topic}-{partition}-{record.offset}"
+                    answer_id = source_of(record, topic, partition)
                     work.asks.append(Ask.of_request(request, answer_id))
                     work.received_ms.append(None)
                 elif now_ms - record.timestamp <= self._config.push_max_age_s * 1000:

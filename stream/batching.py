@@ -26,7 +26,7 @@ class Record(Protocol):
         """Milliseconds since the epoch, as the producer or the broker set them."""
 
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]:
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
         """The record's headers."""
 
 
@@ -37,7 +37,7 @@ class PlainRecord(NamedTuple):
     value: bytes | None
     offset: int
     timestamp: int = 0
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class Run(NamedTuple):

@@ -28,6 +28,7 @@ from stream.errors import BadRecord, Reason
 from stream.events import json_encode
 from stream.outgoing import Outgoing
 from stream.parse import TopicKind, parse_event
+from stream.replayed import source_of
 
 ROLE = "ingest"
 
@@ -90,14 +91,13 @@ class Ingest:
         """Sort out a run; afterwards, `done` or `abandon` its result."""
         kind = self._kinds[run.topic]
         result = IngestResult(run, kind)
-        source = f"{run.topic}-{run.partition}-"
+        topic, partition = run.topic, run.partition
         seen, in_flight = self._seen, self._in_flight
         for place, record in enumerate(run.records):
             received_ms = record.timestamp if 0 < record.timestamp < now_ms else now_ms
+            source = source_of(record, topic, partition)
             try:
-                event = parse_event(
-                    kind, record.value, f"{source}{record.offset}", received_ms, now_ms
-                )
+                event = parse_event(kind, record.value, source, received_ms, now_ms)
             except BadRecord as error:
                 self._refuse(result, place, error, now_ms)
                 continue

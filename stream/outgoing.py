@@ -11,12 +11,16 @@ RECORD_OVERHEAD_BYTES = 64
 """What a record adds to its key and value at most, headers apart: lengths, offset, timestamp."""
 
 
+Header = tuple[str, bytes | None]
+"""Kafka allows a header without a value."""
+
+
 class Outgoing(NamedTuple):
     """A record to publish; without a partition its key decides, as in Java clients."""
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[Header] = ()
     partition: int | None = None
     timestamp_ms: int | None = None
 
@@ -24,7 +28,7 @@ class Outgoing(NamedTuple):
     def size(self) -> int:
         """Bytes that the record takes in a batch, about."""
         size = len(self.key or b"") + len(self.value or b"") + RECORD_OVERHEAD_BYTES
-        return size + sum(len(name) + len(value) + 8 for name, value in self.headers)
+        return size + sum(len(name) + len(value or b"") + 8 for name, value in self.headers)
 
 
 class RecordTooLarge(BadRecord):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from infra.demo.fates import EventKey, Fates, Place, Sent, decide, source_name
+from infra.demo.fates import EventKey, Fates, Place, Sent, decide
 from infra.demo.figures import Figures, summary
 from infra.demo.freshness import Answer, Applied, events_to_answers_ms, events_to_weights_s
 from infra.demo.reading import Placed, end_offsets, read_topic
@@ -28,6 +28,7 @@ from stream.events import (
     decode_shift,
 )
 from stream.parse import TopicKind, parse_event
+from stream.replayed import source_of
 from stream.topics import SPECS, Topics
 
 Start = Mapping[tuple[str, int], int]
@@ -52,7 +53,7 @@ def refused_places(dead: Iterable[Placed]) -> set[Place]:
     """The places of the refused records, from the dead letters' headers."""
     found = set()
     for _, record in dead:
-        headers = dict(record.headers)
+        headers = {name: value or b"" for name, value in record.headers}
         topic = headers["__connect.errors.topic"].decode()
         partition = int(headers["__connect.errors.partition"])
         found.add(Place(topic, partition, int(headers["__connect.errors.offset"])))
@@ -64,7 +65,11 @@ def read_sent(kind: TopicKind, placed: Placed) -> Sent:
     place, record = placed
     try:
         event = parse_event(
-            kind, record.value, source_name(place), record.timestamp, record.timestamp
+            kind,
+            record.value,
+            source_of(record, place.topic, place.partition),
+            record.timestamp,
+            record.timestamp,
         )
     except BadRecord:
         return Sent(place, None)

@@ -51,7 +51,7 @@ def published(kafka: KafkaConfig) -> tuple[list[Event], Counter[bytes]]:
     events = [decode_event(record.value or b"") for _, record in read_topic(kafka, topics.events)]
     refused = Counter[bytes]()
     for _, record in read_topic(kafka, topics.dead_letters):
-        headers = dict(record.headers)
+        headers = {name: value or b"" for name, value in record.headers}
         place = (headers[f"__connect.errors.{part}"] for part in ("topic", "partition", "offset"))
         refused[b" ".join(place)] += 1
     return events, refused

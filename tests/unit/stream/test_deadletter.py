@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from stream.batching import PlainRecord
-from stream.deadletter import MAX_HEADER_BYTES, MAX_VALUE_BYTES, dead_letter
+from stream.deadletter import MAX_HEADER_BYTES, MAX_VALUE_BYTES, code_version, dead_letter
 from stream.errors import BadRecord
-from stream.outgoing import Outgoing
+from stream.outgoing import Header, Outgoing
+from stream.parse import parse_event
 from stream.publish import PublishConfig
+from stream.replayed import Mark, source_of
 
 ERROR = BadRecord("rating", 9, "a number from 1 to 5", "out_of_range")
 
@@ -18,15 +20,18 @@ def letter(record: PlainRecord, error: BadRecord = ERROR) -> Outgoing:
 
 
 def test_the_value_is_untouched_and_the_headers_say_where_and_why() -> None:
-    found = letter(PlainRecord(b"ann", b'\xff{"rating": 9}', 1842, headers=[("trace", b"abc")]))
+    value = b'{"rating": 9, "event_id": "e1"}'
+    found = letter(PlainRecord(b"ann", value, 1842, 77, headers=[("trace", b"abc")]))
     assert found.key == b"tidemill.reviews"
-    assert found.value == b'\xff{"rating": 9}'
+    assert found.value == value
     assert list(found.headers) == [
         ("trace", b"abc"),
+        ("tidemill.dlq.schema", b"1"),
         ("__connect.errors.topic", b"tidemill.reviews"),
         ("__connect.errors.partition", b"3"),
         ("__connect.errors.offset", b"1842"),
         ("__connect.errors.stage", b"ingest"),
+        ("__connect.errors.class.name", b"ingest"),
         ("__connect.errors.exception.class.name", b"stream.errors.BadRecord"),
         (
             "__connect.errors.exception.message",
@@ -34,9 +39,64 @@ def test_the_value_is_untouched_and_the_headers_say_where_and_why() -> None:
         ),
         ("tidemill.dlq.reason", b"out_of_range"),
         ("tidemill.dlq.role", b"ingest"),
-        ("tidemill.dlq.failed_ms", b"1234"),
+        ("tidemill.dlq.attempt", b"1"),
+        ("tidemill.dlq.first_failed_ms", b"1234"),
+        ("tidemill.dlq.last_failed_ms", b"1234"),
+        ("tidemill.dlq.disposition", b"replayable"),
+        ("tidemill.dlq.code_version", code_version().encode()),
+        ("tidemill.dlq.replay_count", b"0"),
+        ("tidemill.dlq.source", b"tidemill.reviews-3-1842"),
+        ("tidemill.dlq.timestamp_ms", b"77"),
+        ("tidemill.dlq.event_id", b"e1"),
         ("tidemill.dlq.key", b"ann"),
     ]
+
+
+def test_the_class_name_is_the_function_that_refused() -> None:
+    with pytest.raises(BadRecord) as caught:
+        parse_event("clicks", b"[]", "s", 0, 0)
+    found = dict(letter(PlainRecord(None, b"[]", 0), caught.value).headers)
+    assert found["__connect.errors.class.name"] == b"stream.parse.parse_event"
+
+
+def test_a_replayed_record_keeps_its_first_place_and_counts() -> None:
+    mark = Mark("tidemill.reviews-3-1842", 1_000, 1)
+    again = PlainRecord(b"ann", b"?", 99, headers=[("trace", b"abc"), *mark.headers])
+    found = letter(again)
+    assert next(iter(found.headers)) == ("trace", b"abc")
+    assert [name for name, _ in found.headers].count("tidemill.dlq.source") == 1
+    headers = dict(found.headers)
+    assert headers["__connect.errors.offset"] == b"99"
+    assert headers["tidemill.dlq.source"] == b"tidemill.reviews-3-1842"
+    assert headers["tidemill.dlq.first_failed_ms"] == b"1000"
+    assert headers["tidemill.dlq.replay_count"] == b"2"
+    assert headers["tidemill.dlq.disposition"] == b"replayable"
+    last = letter(PlainRecord(b"ann", b"?", 9, headers=mark._replace(replay_count=2).headers))
+    assert dict(last.headers)["tidemill.dlq.disposition"] == b"final"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        Mark("tidemill.clicks-3-1842", 1, 1).headers,  # of another topic
+        Mark("tidemill.reviews-3-x", 1, 1).headers,
+        Mark("tidemill.reviews-3-1", 1, -1).headers,
+        Mark("tidemill.reviews-3-1", 10**30, 1).headers,
+        [*Mark("tidemill.reviews-3-1", 1, 1).headers, ("trace", b"")],
+        [(name, None) for name, _ in Mark("", 0, 0).headers],
+    ],
+)
+def test_a_mark_that_is_none_is_a_header_like_another(headers: list[Header]) -> None:
+    record = PlainRecord(None, b"?", 5, headers=headers)
+    assert source_of(record, "tidemill.reviews", 3) == "tidemill.reviews-3-5"
+    assert dict(letter(record).headers)["tidemill.dlq.replay_count"] == b"0"
+
+
+def test_endless_empty_headers_make_no_endless_letter() -> None:
+    record = PlainRecord(None, b"v" * MAX_VALUE_BYTES, 5, headers=[("", None)] * 100_000)
+    found = letter(record)
+    assert found.size <= PublishConfig().max_record_bytes
+    assert dict(found.headers)["tidemill.dlq.cut"] == b"headers"
 
 
 def test_no_key_and_no_value_stay_absent() -> None:
@@ -61,9 +121,11 @@ def test_the_largest_record_still_fits_the_broker(size: int) -> None:
     cut = dict(found.headers).get("tidemill.dlq.cut_from")
     assert cut == (None if size <= MAX_VALUE_BYTES else str(size).encode())
     own = [name for name, _ in found.headers if name.startswith("h")]
-    assert own == [f"h{n}" for n in range(MAX_HEADER_BYTES // 10_003)]
+    assert own == [f"h{n}" for n in range(MAX_HEADER_BYTES // 10_019)]
 
 
 def test_a_message_that_is_no_utf8_is_written_all_the_same() -> None:
     found = letter(PlainRecord(None, b"", 0), BadRecord("text", 0, "not \ud800", "failed"))
-    assert b"\\ud800" in dict(found.headers)["__connect.errors.exception.message"]
+    message = dict(found.headers)["__connect.errors.exception.message"]
+    assert message is not None
+    assert b"\\ud800" in message

@@ -14,6 +14,7 @@ from stream.errors import BadRecord
 from stream.events import decode_event
 from stream.ingest import Ingest, IngestConfig, IngestResult
 from stream.parse import TopicKind
+from stream.replayed import Mark
 
 NOW_MS = 1_777_626_000_000
 KINDS: dict[str, TopicKind] = {"t.clicks": "clicks", "t.purchases": "purchases"}
@@ -41,6 +42,15 @@ def test_events_are_keyed_by_user_and_named_after_their_place() -> None:
     assert [event.key for event in result.events] == [b"ann", b"bob"]
     assert ids(result) == ["t.clicks-3-7", "b1"]
     assert decode_event(result.events[1].value or b"").source == "t.clicks-3-8"
+
+
+def test_a_replayed_event_is_the_one_that_it_was_at_its_first_place() -> None:
+    ingest = Ingest(KINDS)
+    mark = Mark("t.clicks-3-7", NOW_MS, 0)
+    again = click("ann", offset=90)._replace(headers=mark.headers)
+    first = ingest.take(run_of(again, again._replace(offset=91), partition=3), NOW_MS)
+    assert (ids(first), first.duplicates) == (["t.clicks-3-7"], 1)
+    assert decode_event(first.events[0].value or b"").source == "t.clicks-3-7"
 
 
 @pytest.mark.parametrize(
