@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from infra.commands.data import replay, topics
+from infra.commands.dead_letters import dead_letters
 from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
@@ -29,7 +30,18 @@ def cli() -> None:
     """Recommendations that learn from every event of a shop, live, over Kafka."""
 
 
-for command in (up, demo, worker, replay, evaluate, pretrain, topics, settings, doctor):
+for command in (
+    up,
+    demo,
+    worker,
+    replay,
+    dead_letters,
+    evaluate,
+    pretrain,
+    topics,
+    settings,
+    doctor,
+):
     cli.add_command(command)
 
 
