@@ -5,8 +5,8 @@ Legend: `B` users, `T` past steps, `I` catalogue rows, `H` half-lives, `M` neigh
 They read the learner's own counts, which are exact for popularity and bounded lists for pairs, and
 they read them before the micro-batch is learnt, as the learner does. Ties rank in the middle. Where
 a shop has no repeats, what a user had in the steps that are kept is left out of every ranking; what
-is older, and known by code only, is left out of the learner's but not of theirs. (`learner.baselines` has the
-full line-up, with memory of its own, for offline tables.)
+is older, and known by code only, is left out of the learner's but not of theirs.
+(`learner.baselines` has the full line-up, with memory of its own, for offline tables.)
 """
 
 from __future__ import annotations
