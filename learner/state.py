@@ -102,7 +102,9 @@ def meta_of(learner: OnlineLearner) -> dict[str, Any]:
 
 
 def _shape(model: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in model.items() if name not in _NO_SHAPE}
+    """What must be equal; as a manifest has it, where a tuple is a list."""
+    kept = {name: value for name, value in model.items() if name not in _NO_SHAPE}
+    return msgspec.json.decode(msgspec.json.encode(kept), type=dict[str, Any])
 
 
 def save_learner(learner: OnlineLearner) -> Saved:
