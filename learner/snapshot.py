@@ -31,7 +31,7 @@ from safetensors.numpy import save as save_arrays
 from stream.errors import BadRecord
 from stream.events import AdapterVersion
 
-FORMAT = 3
+FORMAT = 4
 _ARRAYS = "model.safetensors"
 _MANIFEST = "manifest.json"
 

@@ -78,7 +78,7 @@ def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
 
 def test_a_snapshot_of_another_format_is_refused(three: Snapshots) -> None:
     manifest = three.path(3) / "manifest.json"
-    manifest.write_bytes(manifest.read_bytes().replace(b'"format":3', b'"format":99'))
+    manifest.write_bytes(manifest.read_bytes().replace(b'"format":4', b'"format":99'))
     with pytest.raises(BadRecord, match="format"):
         read_snapshot(three.path(3))
 
