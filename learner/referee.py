@@ -28,9 +28,6 @@ from stream.events import AdapterVersion, Example
 _FOR_LEARNING = ("replay/", "late/", "net_adam/", "behaviour_adam/", "update_rule/")
 """The arrays of a checkpoint that scoring doesn't need."""
 
-MORE = 4
-"""How many times as many examples are sampled while it is open whether the shop has changed."""
-
 
 class Version(NamedTuple):
     """A published version: what was announced of it, and the ranker that it is."""
@@ -63,8 +60,7 @@ class Referee:
             return  # the report's ranks are those of new examples only
         users = {example.user_id: n for n, example in enumerate(examples)}
         user_N = np.array([users[example.user_id] for example in examples], np.int64)
-        most = self._sample * (MORE if self.gate.quarantine else 1)
-        at = one_of_each_first(user_N, most)
+        at = one_of_each_first(user_N, self._sample)
         sample = [examples[n] for n in at]
         gain = {
             "challenger": gains(report.rank_N[at]),
