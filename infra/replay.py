@@ -26,7 +26,7 @@ from rich.progress import (
 )
 
 from infra.pace import Pace
-from stream.access import refusal
+from stream.access import check_access, refusal
 from stream.connect import KafkaConfig
 from stream.errors import Halt, Unavailable
 from stream.events import json_encode
@@ -67,6 +67,7 @@ class Sender:
         self._failure: Exception | None = None
         self._producer: Any = None
         clients: list[Any] = []
+        check_access(kafka)
 
         def client(**settings: Any) -> Any:
             clients.append(KafkaProducer.DEFAULT_CONFIG["kafka_client"](**settings))

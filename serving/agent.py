@@ -36,7 +36,7 @@ from serving.ranker import Models
 from serving.recommend import Recommender
 from serving.send_kafka import Outbox
 from serving.swap import AdapterSwap
-from stream.access import refusal
+from stream.access import check_access, refusal
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock, SystemClock
 from stream.connect import KafkaConfig
@@ -231,6 +231,7 @@ class ServingLoop:
             except (Unavailable, KafkaError) as error:
                 if refused := refusal(error, self._kafka):
                     raise refused from error
+                check_access(self._kafka)
                 RETRIES.labels(role=ROLE).inc()
                 _log.warning("%s; trying again in %.1f s", error, wait_s)
             if self._stop.wait(wait_s):

@@ -6,15 +6,17 @@ broker is waited for.
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import asyncio
 import ssl
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaError
 
 from stream.connect import KafkaConfig
 from stream.errors import Halt, SettingsError
-from stream.login import client_settings, tls_context
+from stream.login import async_client_settings
 
 CONNECT_TIMEOUT_S = 5.0
 """How long to wait for a broker's word; who is slower is not asked now."""
@@ -68,7 +70,8 @@ def refusal(error: BaseException, kafka: KafkaConfig) -> Halt | None:
 def check_access(kafka: KafkaConfig, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
     """Log in once, and raise if that is refused; a broker that is away is no refusal.
 
-    Faust's and aiokafka's clients keep a refusal to themselves and try for ever.
+    The libraries' clients keep a refusal to themselves, and try again and again. Not to be called
+    where an event loop runs: `asyncio.to_thread` is the way.
 
     Raises
     ------
@@ -77,38 +80,37 @@ def check_access(kafka: KafkaConfig, timeout_s: float = CONNECT_TIMEOUT_S) -> No
     """
     if kafka.protocol == "PLAINTEXT":
         return
-    deadline_s = time.monotonic() + timeout_s
-    settings = client_settings(kafka)
-    if not any(_greets(kafka, server, timeout_s) for server in kafka.servers):
-        return
-    if not kafka.sasl_mechanism:
-        return
-    from kafka import KafkaAdminClient  # noqa: PLC0415 - only where there is a login
-    from kafka.errors import KafkaError  # noqa: PLC0415
-
-    left_ms = max(1_000, round((deadline_s - time.monotonic()) * 1000))
-    try:
-        KafkaAdminClient(**settings, bootstrap_timeout_ms=left_ms).close()
-    except (KafkaError, OSError) as error:
-        if refused := refusal(error, kafka):
-            raise refused from None
+    settings = async_client_settings(kafka)
+    settings.pop("bootstrap_servers")
+    for server in kafka.servers:
+        try:
+            asyncio.run(_log_in(server, settings, timeout_s))
+        except (KafkaError, TimeoutError, OSError, ValueError) as error:
+            if refused := refusal(error, kafka):
+                raise refused from None
+        else:
+            return
 
 
-def _greets(kafka: KafkaConfig, server: str, timeout_s: float) -> bool:
-    """Whether somebody is there; raises where the encrypted greeting fails for good."""
+class _Briefly(AIOKafkaConnection):
+    """A connection that doesn't wait for the other side's goodbye, which our loop would not see."""
+
+    def close(self, reason: Any = None, exc: Any = None) -> Any:
+        """Cut the connection."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        return super().close(reason, exc)
+
+
+async def _log_in(server: str, settings: Mapping[str, Any], timeout_s: float) -> None:
     host, _, port = server.rpartition(":")
-    host = host.strip("[]")
-    with contextlib.suppress(TimeoutError, ConnectionError, ValueError, socket.gaierror):
-        with socket.create_connection((host, int(port)), timeout_s) as plain:
-            if not kafka.tls:
-                return True
-            try:
-                with tls_context(kafka).wrap_socket(plain, server_hostname=host):
-                    return True
-            except ssl.SSLError as error:
-                msg = f"Kafka at {server}: {_tls_words(error)}"
-                raise Halt(msg) from None
-    return False
+    async with asyncio.timeout(timeout_s):
+        connection = _Briefly(host.strip("[]"), int(port), **settings)
+        try:
+            await connection.connect()
+        finally:
+            connection.close()
+            await asyncio.sleep(0)  # The loop's turn in which the socket is closed.
 
 
 def _tls_words(error: ssl.SSLError) -> str:

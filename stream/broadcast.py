@@ -15,7 +15,7 @@ from typing import Any, Self
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from stream.access import refusal
+from stream.access import check_access, refusal
 from stream.batching import Record
 from stream.connect import KafkaConfig
 from stream.errors import Halt, Unavailable
@@ -121,6 +121,7 @@ class BroadcastReader:
         if not any(_answers(server, deadline_s) for server in self._kafka.servers):
             message = f"{self.topic}: nobody answers at {self._kafka.bootstrap_servers}"
             raise Unavailable(message)
+        check_access(self._kafka)
         consumer = KafkaConsumer(
             **self._kafka.client_settings(),
             group_id=None,

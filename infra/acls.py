@@ -1,0 +1,82 @@
+"""What each role may do on a cluster that checks rights: nothing that it doesn't need.
+
+>>> for right in rights("serving", "tidemill."):
+...     print(right.kind, right.name, *right.operations)
+topic tidemill.requests read
+topic tidemill.examples read
+topic tidemill.item-vectors read
+topic tidemill.adapters read
+topic tidemill.recommendations write
+topic tidemill.dead-letters write
+group tidemill.serving read
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
+
+from infra.roles import role_of
+from stream.topics import RAW_EVENT_TOPICS
+
+
+class Right(NamedTuple):
+    """Operations on one thing, or, where `prefixed`, on all whose names begin so."""
+
+    kind: Literal["topic", "group"]
+    name: str
+    operations: tuple[str, ...]
+    prefixed: bool = False
+
+
+_READS = {
+    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "item-vectors"),
+    "learner": ("items", "examples", "item-vectors"),
+    "serving": ("requests", "examples", "item-vectors", "adapters"),
+}
+
+_WRITES = {
+    "ingest-profile": ("events", "examples", "interest-shifts", "dead-letters"),
+    "learner": ("item-vectors", "adapters", "dead-letters"),
+    "serving": ("recommendations", "dead-letters"),
+}
+
+_CHANGELOGS = ("read", "write", "create", "describe_configs")
+"""A role that keeps tables makes their changelog topics, `<prefix><role>-…`, by itself."""
+
+
+def rights(role: str, prefix: str) -> list[Right]:
+    """All that a role needs; `write` and `read` include describing."""
+    role = role_of(role)
+    found = [Right("topic", f"{prefix}{name}", ("read",)) for name in _READS[role]]
+    found += [Right("topic", f"{prefix}{name}", ("write",)) for name in _WRITES[role]]
+    if role == "ingest-profile":
+        found.append(Right("topic", f"{prefix}{role}-", _CHANGELOGS, prefixed=True))
+    return [*found, Right("group", f"{prefix}{role}", ("read",))]
+
+
+def acls(role: str, prefix: str, user: str) -> list[ACL]:
+    """The same for kafka-python's `KafkaAdminClient.create_acls`."""
+    return [
+        ACL(
+            principal=f"User:{user}",
+            host="*",
+            operation=ACLOperation[operation.upper()],
+            permission_type=ACLPermissionType.ALLOW,
+            resource_pattern=ResourcePattern(
+                ResourceType[right.kind.upper()],
+                right.name,
+                ACLResourcePatternType["PREFIXED" if right.prefixed else "LITERAL"],
+            ),
+        )
+        for right in rights(role, prefix)
+        for operation in right.operations
+    ]
