@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,22 @@ class Histories:
         if not self.seen_B or isinstance(index, slice):
             return self.seen_B[index] if isinstance(index, slice) else ()
         return [self.seen_B[b] for b in index.tolist()]
+
+
+def joined(parts: Sequence[Histories]) -> Histories:
+    """The users of several, one after the other; codes of older items are left behind."""
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Histories(
+        column("rows_BT"),
+        column("kinds_BT"),
+        column("ts_BT"),
+        column("ratings_BT"),
+        column("now_B"),
+        column("events_B"),
+    )
 
 
 def make_histories(

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from learner.batch import Histories, make_histories
+from learner.batch import Histories, joined, make_histories
 from learner.config import LearnerConfig
 from learner.drift import Detector, Response, watch
 from learner.influence import teaching_B
@@ -305,21 +304,8 @@ def _losses(scored: Scored) -> NDArray[np.float64]:
 
 
 def _joined(lessons: Sequence[Lesson]) -> Lesson:
-    parts = [lesson.past for lesson in lessons]
-
-    def joined(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    past = Histories(
-        joined("rows_BT"),
-        joined("kinds_BT"),
-        joined("ts_BT"),
-        joined("ratings_BT"),
-        joined("now_B"),
-        joined("events_B"),
-    )
     return Lesson(
-        past,
+        joined([lesson.past for lesson in lessons]),
         *(
             np.concatenate([getattr(lesson, name) for lesson in lessons])
             for name in ("rows_BL", "features_BLF", "target_B")

@@ -7,7 +7,7 @@ order in which blocks bring them, so that what is known after a block is a prefi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,15 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from learner.batch import Histories
+from learner.batch import Histories, joined
 from learner.sequences import Sequences, lay_out
 
 NOW_MS = 1_700_000_000_000
 """The one moment at which everything happens."""
 
 Part = Literal["all", "learnt", "last"]
-
-_FIELDS = ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +43,11 @@ class Examples:
         kept_NT = (rows_NT >= 0) & (rows_NT < known)
         order_NT = np.argsort(kept_NT, axis=1, kind="stable")
         rows_NT = np.take_along_axis(np.where(kept_NT, rows_NT, -1), order_NT, axis=1)
-        fields = (getattr(self.past, f) for f in _FIELDS[1:])
-        return Examples(Histories(rows_NT, *fields), self.target_N)
+        return Examples(replace(self.past, rows_BT=rows_NT), self.target_N)
 
     def __add__(self, other: Examples) -> Examples:
-        fields = (np.concatenate([getattr(self.past, f), getattr(other.past, f)]) for f in _FIELDS)
-        return Examples(Histories(*fields), np.concatenate([self.target_N, other.target_N]))
+        past = joined([self.past, other.past])
+        return Examples(past, np.concatenate([self.target_N, other.target_N]))
 
 
 @dataclass(frozen=True, slots=True)
