@@ -84,11 +84,18 @@ Examples:
 def list_(settings: Settings, *, newest: int, details: bool, as_json: bool, **chosen: Any) -> None:
     """Count the letters by source, reason and role, and show the newest."""
     from infra.dead_letters import listing
+    from infra.topic_admin import connect
     from stream.connect import KafkaConfig
+    from stream.topics import Topics
 
-    found = listing(settings.section(KafkaConfig), _wanted(settings, chosen), newest)
+    kafka = settings.section(KafkaConfig)
+    with connect(kafka):
+        found = listing(kafka, _wanted(settings, chosen), newest)
+    if not found.counts:
+        click.echo(f"{Topics(kafka.topic_prefix).dead_letters} holds no such letter")
     line = "{:<28} {:<14} {:<10} {:>9}  {}"
-    click.echo(line.format("topic", "reason", "role", "letters", "newest"))
+    if found.counts:
+        click.echo(line.format("topic", "reason", "role", "letters", "newest"))
     for (topic, reason, role), (count, last_ms) in sorted(found.counts.items()):
         click.echo(line.format(topic, reason, role, f"{count:,}", _when(last_ms)))
     if found.unreadable:
@@ -134,10 +141,13 @@ def show(settings: Settings, partition: int, offset: int, *, limit: int, raw: bo
     What is no printable text is escaped as in Python; personal data is shown as it is.
     """
     from infra.dead_letters import find_record
+    from infra.topic_admin import connect
     from stream.connect import KafkaConfig
     from stream.letters import read_letter
 
-    record = find_record(settings.section(KafkaConfig), partition, offset)
+    kafka = settings.section(KafkaConfig)
+    with connect(kafka):
+        record = find_record(kafka, partition, offset)
     if raw:
         sys.stdout.buffer.write(record.value or b"")
         return
@@ -180,15 +190,17 @@ def replay(
     import threading
 
     from infra.dead_letter_replay import Replay, progress_line
+    from infra.topic_admin import connect
     from stream.clock import SystemClock
     from stream.connect import KafkaConfig
 
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with progress_line() as report:
+    kafka = settings.section(KafkaConfig)
+    with connect(kafka), progress_line() as report:
         run = Replay(
-            settings.section(KafkaConfig),
+            kafka,
             _wanted(settings, chosen),
             SystemClock(),
             dry_run=dry_run,

@@ -188,6 +188,7 @@ def test_what_is_refused_by_a_fault_is_accepted_once_after_the_fix(shop: Shop) -
 
 def test_letters_are_listed_without_personal_data_and_shown_on_request(shop: Shop) -> None:
     value = b'{"user_id": "ann@example.org", "item_id": "tea", "ts": "\x1b[2Jnever"}'
+    assert "holds no such letter" in shop.command("list")
     send(shop.kafka, shop.topics.reviews, [Outgoing(b"ann@example.org", value, HEADERS)])
     send(shop.kafka, shop.topics.clicks, [Outgoing(None, None, partition=2)])
     shop.worker(0)

@@ -46,6 +46,7 @@ records = st.builds(
 
 def refused(record: PlainRecord, *, topic: str = TOPIC, at_ms: int = NOW_MS) -> Letter:
     written = dead_letter(record, topic, 3, "ingest", ERROR, at_ms)
+    assert all(isinstance(value, bytes) for _, value in written.headers)  # for kafka-python
     return read_letter(PlainRecord(written.key, written.value, 0, 0, written.headers))
 
 
