@@ -45,6 +45,12 @@ _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
 }
 """Control characters and all that some viewer takes for a line break."""
 
+_ESCAPES |= {
+    code: f"\\u{code:04x}"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+"""Marks of writing direction: with them an id could show the rest of its line in another order."""
+
 
 def escaped(text: str) -> str:
     r"""A text in one line.

@@ -12,7 +12,11 @@ from stream.errors import SettingsError, shorten
 
 HIDDEN = "•••"
 
-_SECRET_NAME = re.compile(r"password|secret|token|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:password|secret|token|credential)(?!\w*(?:_env|_file)$)", re.IGNORECASE
+)
+"""A setting that holds a secret; one that ends in `_env` or `_file` says where it is."""
+
 _SECRET_PART = re.compile(
     r"(?P<name>(?:password|secret|token)\s*=\s*)[^,;\s]+|(?<=://)[^/@\s]+(?=@)", re.IGNORECASE
 )
@@ -61,7 +65,9 @@ def convert(field: Field, value: object, origin: str) -> Any:
             return msgspec.convert(attempt, field.type, strict=not isinstance(value, str))
         except msgspec.ValidationError:
             continue
-    got = HIDDEN if _SECRET_NAME.search(field.path) else shown(field.path, shorten(value))
+    # Somebody may have put the secret itself where its variable's name belongs.
+    secret = _SECRET_NAME.search(field.path) or field.path.endswith("_env")
+    got = HIDDEN if secret else shown(field.path, shorten(value))
     msg = f"{origin}: `{field.path}` must be {allowed(field)}, got {got} ({field.description})"
     raise SettingsError(msg)
 
@@ -84,8 +90,8 @@ def shown(path: str, value: object) -> str:
 
     >>> shown("store.redis", "localhost:6379,password=hunter2")
     'localhost:6379,password=•••'
-    >>> shown("kafka.sasl_password", "hunter2")
-    '•••'
+    >>> shown("kafka.sasl_password", "hunter2"), shown("kafka.sasl_password_env", "PASSWORD")
+    ('•••', 'PASSWORD')
     """
     if _SECRET_NAME.search(path) and value:
         return HIDDEN

@@ -36,6 +36,11 @@ def test_an_id_cannot_forge_a_line() -> None:
     assert "ingest-profile ingest: user ann\\n2030" in line
 
 
+def test_an_id_cannot_turn_the_line_around() -> None:
+    line = LineFormatter("serving").format(record("user %s", "ann\u202e\u2066\u200f"))
+    assert line.endswith("user ann\\u202e\\u2066\\u200f")
+
+
 def test_json_lines_hold_the_text_unchanged() -> None:
     line = JsonFormatter("serving").format(record("user %s", EVIL))
     assert len(line.splitlines()) == 1
