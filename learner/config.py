@@ -138,7 +138,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "(steady), a quick one over a slow one (two-speeds), held to what it said "
             "(distillation), all weights (full), or the items' vectors alone (items)"
         ),
-    ] = "single"
+    ] = "steady"
     consolidate_every: Annotated[
         int, Meta(ge=1, description="examples after which a rule consolidates what was learnt")
     ] = 20_000
