@@ -142,7 +142,7 @@ def _bill(tools: Path, out: Path) -> Verdict:
     path = out / "sbom.cdx.json"
     tool = tools / "cyclonedx-py"
     # Validating its own output takes minutes, and would only say that the tool keeps its format.
-    options = ["--pyproject", "pyproject.toml", "--no-validate", "-o", path]
+    options: list[str | Path] = ["--pyproject", "pyproject.toml", "--no-validate", "-o", path]
     done = _run(tool, "environment", *options, sys.executable)
     if done.returncode:
         return _said(done, "")
