@@ -39,6 +39,7 @@ from tests.conftest import Spawn
 PASSWORD = "planted-Pa55word"  # noqa: S105 - of a broker that lives for a test
 PREFIX = "safe."
 STRANGER = "stranger"
+AT_WORK = "at work: partitions assigned"
 EVERY_ACL = ACLFilter(
     None,
     None,
@@ -178,18 +179,23 @@ def test_a_missing_right_and_a_strange_certificate_are_named(secured: Secured) -
 
 
 @pytest.mark.parametrize(
-    ("login", "told"),
+    "case",
     [
-        (("ingest-profile", PASSWORD), "at work: partitions assigned"),
-        (("ingest-profile", "planted-wr0ng"), "refuses the login of user 'ingest-profile'"),
-        ((STRANGER, PASSWORD), "does not let user 'stranger' use"),
+        ("ingest-profile", ("ingest-profile", PASSWORD), AT_WORK),
+        ("learner", ("learner", PASSWORD), AT_WORK),
+        ("serving", ("serving", PASSWORD), "catalogue of 0 items loaded"),
+        ("learner", ("learner", "planted-wr0ng"), "refuses the login of user 'learner'"),
+        ("ingest-profile", (STRANGER, PASSWORD), "does not let user 'stranger' use"),
     ],
-    ids=["right", "wrong password", "no rights"],
+    ids=["ingest-profile", "learner", "serving", "wrong password", "no rights"],
 )
 def test_a_role_works_with_its_own_rights_and_stops_without(
-    secured: Secured, tmp_path: Path, spawn: Spawn, login: tuple[str, str], told: str
+    secured: Secured,
+    tmp_path: Path,
+    spawn: Spawn,
+    case: tuple[str, tuple[str, str], str],
 ) -> None:
-    user, password = login
+    role, (user, password), told = case
     kafka = as_user(secured.outside, user)
     variables = {
         f"TIDEMILL_KAFKA_{name.upper()}": str(getattr(kafka, name))
@@ -200,18 +206,18 @@ def test_a_role_works_with_its_own_rights_and_stops_without(
         "TIDEMILL_KAFKA_SASL_USERNAME": user,
         "KAFKA_SASL_PASSWORD": password,
         "TIDEMILL_RUN_DATA_DIR": str(tmp_path / "data"),
-        "TIDEMILL_METRICS_INGEST_PROFILE": "0",
+        f"TIDEMILL_METRICS_{role.replace('-', '_').upper()}": "0",
     }
-    role = spawn("infra.cli", "worker", "ingest-profile", name="role", env=variables)
+    process = spawn("infra.cli", "worker", role, name="role", env=variables)
     log = tmp_path / "role.log"
     deadline_s = time.monotonic() + 120
-    while told not in log.read_text() and role.poll() is None and time.monotonic() < deadline_s:
+    while told not in log.read_text() and process.poll() is None and time.monotonic() < deadline_s:
         time.sleep(0.1)
-    if user == "ingest-profile" and password == PASSWORD:
-        assert role.poll() is None, log.read_text()
-        role.terminate()
-        assert role.wait(60) == 0, log.read_text()
+    if user == role and password == PASSWORD:
+        assert process.poll() is None, log.read_text()
+        process.terminate()
+        assert process.wait(60) == 0, log.read_text()
     else:
-        assert role.wait(60) == 1, log.read_text()
+        assert process.wait(60) == 1, log.read_text()
     assert told in log.read_text()
     assert "planted" not in log.read_text()
