@@ -89,6 +89,8 @@ def tls_context(kafka: KafkaConfig) -> ssl.SSLContext:
     """TLS 1.2 or newer, the broker's certificate and name checked, with our own certificate."""
     with _naming("tls_ca_file", kafka.tls_ca_file):
         context = ssl.create_default_context(cafile=kafka.tls_ca_file or None)
+    # What a Python takes by itself depends on how its OpenSSL was built.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if kafka.tls_certificate_file:
         # An empty password, because OpenSSL would ask on the terminal for one that is missing.
         password = os.environ.get(kafka.tls_key_password_env, "")
