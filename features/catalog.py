@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import ItemVector, item_code
+from stream.events import ItemVector
+from stream.seen import item_code
 
 UNKNOWN = -1
 """The row of an item that the catalogue doesn't hold."""

@@ -33,7 +33,8 @@ from features.interest import InterestConfig, Interests, ItemSpace, divergence, 
 from features.profile_state import Mark, Profile
 from features.shift import Detector, ShiftState, evidence, moved
 from features.store import UserFeatures
-from stream.events import KINDS, Event, Example, InterestShift, Step, remember
+from stream.events import KINDS, Event, Example, InterestShift, Step
+from stream.seen import remember
 
 MAX_STEPS = 50
 """Events in a history: what the behaviour transformer reads."""

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import UNKNOWN, Catalog
-from stream.events import KINDS, Step, item_code
+from stream.events import KINDS, Example, Step
+from stream.seen import item_code
 
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 
@@ -129,4 +130,16 @@ def make_histories(
         np.asarray(now_ms, np.int64),
         np.asarray(events, np.int32),
         seen_B if any(seen_B) else (),
+    )
+
+
+def histories_of(catalog: Catalog, examples: Sequence[Example], steps: int) -> Histories:
+    """What is known of the examples' users just before their events."""
+    return make_histories(
+        catalog,
+        [example.history for example in examples],
+        [example.ts_ms for example in examples],
+        [example.user_events for example in examples],
+        steps,
+        seen=[example.seen for example in examples],
     )

@@ -14,17 +14,11 @@ from torch import Tensor
 
 from learner.batch import Histories
 from learner.behaviour import Steps
+from learner.negatives import SHARE_FLOOR, draw_columns
 from learner.optim import Adam
 from learner.ranker import Ranker
 from learner.update_rules.choose import make_rule
 from learner.update_rules.rule import Attempt, Student
-
-POPULAR_SHARE = 0.5
-"""Half of the negatives are drawn as often as they are taken, half evenly: the first are hard, the
-second keep what is never taken down."""
-
-SHARE_FLOOR = 1e-6
-"""The popularity of an item without events, where its logarithm is taken."""
 
 
 class BehaviourTrainer:
@@ -90,18 +84,13 @@ class BehaviourTrainer:
             return
         past, target_B = past.take(np.flatnonzero(with_past)), target_B[with_past]
         device = ranker.device
-        items = len(ranker.catalog)
 
         # 1. What is scored: the targets and the negatives, each once.
-        counts_I = ranker.experts.popularity.counts_HI[2, :items]
+        counts_I = ranker.experts.popularity.counts_HI[2, : len(ranker.catalog)]
         share_I = counts_I / max(float(counts_I.sum()), 1e-9)
-        edges_I = np.cumsum(share_I)
-        popular = int(self.config.negatives * POPULAR_SHARE)
-        drawn = np.searchsorted(edges_I, generator.random(popular) * edges_I[-1])
-        even = generator.integers(0, items, self.config.negatives - popular)
-        columns_C = np.unique(np.concatenate([target_B, drawn.clip(0, items - 1), even]))
-        expected_C = share_I[columns_C] * (len(target_B) + popular) + len(even) / items
-        chance_C = -np.expm1(-expected_C)
+        columns_C, chance_C = draw_columns(
+            target_B, share_I, np.cumsum(share_I), self.config.negatives, generator
+        )
         popular_C = np.log(share_I[columns_C] + SHARE_FLOOR)
 
         # 2. The towers of all items in play, residuals as leaves of the graph.

@@ -19,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from learner.batch import make_histories
 from learner.config import LearnerConfig
 from learner.drift import Detector
 from learner.evaluation_log import Recorded, examples_of
 from learner.evaluation_pretraining import FEWEST, PRETRAINING, SHARE, Rest, pretrain_on
 from learner.evaluation_rows import Played, Progress
-from learner.measures import MISS, ranks
 from learner.online import OnlineLearner
 from learner.pretraining_config import PretrainConfig
+from learner.rank_by import rank_by
 from stream.events import Example, ItemVector
 
 LEARNERS = ("prior", "frozen", "retrained-daily", "stacking", "no-transformer", "online")
@@ -98,27 +97,6 @@ def stacking(config: LearnerConfig) -> LearnerConfig:
     )
 
 
-def rank_only(learner: OnlineLearner, examples: Sequence[Example]) -> NDArray[np.float64]:
-    """Rank as the learner would, and teach it nothing."""
-    catalog = learner.catalog
-    target_N = catalog.rows(example.item_id for example in examples)
-    known = np.flatnonzero(target_N >= 0)
-    rank_N = np.full(len(examples), MISS)
-    if not len(known):
-        return rank_N
-    past = make_histories(
-        catalog,
-        [example.history for example in examples],
-        [example.ts_ms for example in examples],
-        [example.user_events for example in examples],
-        learner.config.model.steps,
-        seen=[example.seen for example in examples],
-    ).take(known)
-    for part, scored in learner.ranker.score_many(past, target_B=target_N[known]):
-        rank_N[known[part]] = ranks(scored.score_BK, scored.real_BK, scored.target_B)
-    return rank_N
-
-
 def admit_unknown(catalog: Catalog, examples: Sequence[Example]) -> None:
     """Give items that only events tell of a row without text, for logs without a catalogue."""
     unknown = {e.item_id for e in examples if catalog.row(e.item_id) < 0}
@@ -177,7 +155,7 @@ class _Run:
         began = time.perf_counter()
         found = [np.zeros(0)]
         for number, batch in enumerate(self._batches):
-            found.append(rank_only(self.learner, batch))
+            found.append(rank_by(self.learner.ranker, batch))
             self._tell("frozen", number)
         seconds = time.perf_counter() - began
         return Played("after the history", np.concatenate(found), self.history_s, seconds)
@@ -207,7 +185,7 @@ class _Run:
                 waiting = []
             today = day
             began = time.perf_counter()
-            found.append(rank_only(learner, batch))
+            found.append(rank_by(learner.ranker, batch))
             score_s += time.perf_counter() - began
             waiting.append(batch)
             self._tell("retrained daily", number)

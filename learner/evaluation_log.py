@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.baselines.protocol import MICRO_BATCH, Events, micro_batches
 from learner.baselines.rows import GrowingLists
-from stream.events import KINDS, Event, Example, Step, remember
+from stream.events import KINDS, Event, Example, Step
+from stream.seen import remember
 
 Rule = Literal["auto", "event", "instant"]
 

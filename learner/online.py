@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from learner.batch import Histories, joined, make_histories
+from learner.batch import Histories, histories_of
 from learner.config import LearnerConfig
 from learner.drift import Detector, Response, watch
 from learner.influence import teaching_B
@@ -21,7 +21,7 @@ from learner.measures import MISS, DecayedMean, ranks
 from learner.novelty import novelty
 from learner.ranker import Ranker, Scored
 from learner.ranking_metrics import gains
-from learner.replay import Lesson, Replay
+from learner.replay import Lesson, Replay, joined_lessons
 from learner.shadow import covisit_ranks, popularity_ranks
 from learner.step import Trainer, make_lesson
 from learner.tower import IDLE_MS
@@ -120,26 +120,17 @@ class OnlineLearner:
         """Count the events of items that were unknown when they were ranked and no longer are."""
         late = self.late.take_known(self.catalog)
         if late:
-            past, row_N = self._histories(late), self.catalog.rows(e.item_id for e in late)
+            past = histories_of(self.catalog, late, self.config.model.steps)
+            row_N = self.catalog.rows(e.item_id for e in late)
             generator = np.random.default_rng((self.config.seed, self.batches, 1))
             teaching = np.flatnonzero(teaching_B(past, row_N, generator))
             self.ranker.experts.learn(row_N[teaching], past.take(teaching), len(self.catalog))
         return len(late)
 
-    def _histories(self, examples: Sequence[Example]) -> Histories:
-        return make_histories(
-            self.catalog,
-            [example.history for example in examples],
-            [example.ts_ms for example in examples],
-            [example.user_events for example in examples],
-            self.config.model.steps,
-            seen=[example.seen for example in examples],
-        )
-
     def _learn_batch(self, examples: Sequence[Example]) -> _Batch:
         generator = np.random.default_rng((self.config.seed, self.batches))
         self.batches += 1
-        past = self._histories(examples)
+        past = histories_of(self.catalog, examples, self.config.model.steps)
         target_B = self.catalog.rows(example.item_id for example in examples)
         known = np.flatnonzero(target_B >= 0)
         kept, target_K = past.take(known), target_B[known]
@@ -207,7 +198,7 @@ class OnlineLearner:
             experts.popularity.fade(self.config.train.drift_keeps)
         experts.learn(taught_B, taught, len(self.catalog))
         self._admit(target_B)
-        lesson = _joined(lessons).only(graded)
+        lesson = joined_lessons(lessons).only(graded)
         factor = self.response.factor
         self.trainer.step(lesson, factor, generator)
         self.replay.add(lesson)
@@ -301,13 +292,3 @@ def _losses(scored: Scored) -> NDArray[np.float64]:
     top = np.where(np.isfinite(top), top, 0.0)
     total = top[:, :, 0] + np.log(np.exp(corrected - top).sum(axis=2) + 1e-30)
     return np.asarray(np.where(np.isfinite(own), total - own, 0.0))
-
-
-def _joined(lessons: Sequence[Lesson]) -> Lesson:
-    return Lesson(
-        joined([lesson.past for lesson in lessons]),
-        *(
-            np.concatenate([getattr(lesson, name) for lesson in lessons])
-            for name in ("rows_BL", "features_BLF", "target_B")
-        ),
-    )

@@ -1,4 +1,4 @@
-"""Adam, written out: its state is a handful of named tensors, and a snapshot keeps them."""
+"""Adam, written out: its moments are a handful of named tensors, and a snapshot keeps them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,31 @@ _BETA1, _BETA2, _EPS = 0.9, 0.99, 1e-8
 """The second moment forgets ten times sooner than usual: a stream's gradients change."""
 
 
-class Adam:
+class Moments:
+    """Running means of the gradients of named tensors, and of their squares."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = dict(parameters)
+        self.steps = 0
+        self._mean = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
+        self._square = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """What a snapshot keeps."""
+        kept = {"steps": torch.tensor([self.steps])}
+        kept |= {f"mean.{name}": value for name, value in self._mean.items()}
+        kept |= {f"square.{name}": value for name, value in self._square.items()}
+        return kept
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take a snapshot."""
+        self.steps = int(state["steps"][0])
+        for name in self.parameters:
+            self._mean[name].copy_(state[f"mean.{name}"])
+            self._square[name].copy_(state[f"square.{name}"])
+
+
+class Adam(Moments):
     """Adam (Kingma & Ba 2015, algorithm 1) over named tensors with a step size each.
 
     A step size may be a tensor that broadcasts over its parameter.
@@ -29,11 +53,8 @@ class Adam:
     def __init__(
         self, parameters: Mapping[str, Tensor], rates: Mapping[str, float | Tensor]
     ) -> None:
-        self.parameters = dict(parameters)
+        super().__init__(parameters)
         self.rates = dict(rates)
-        self.steps = 0
-        self._mean = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
-        self._square = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
 
     @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
@@ -54,17 +75,3 @@ class Adam:
         for name in names:
             self._mean[name].zero_()
             self._square[name].zero_()
-
-    def state(self) -> dict[str, Tensor]:
-        """What a snapshot keeps."""
-        kept = {"steps": torch.tensor([self.steps])}
-        kept |= {f"mean.{name}": value for name, value in self._mean.items()}
-        kept |= {f"square.{name}": value for name, value in self._square.items()}
-        return kept
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take a snapshot."""
-        self.steps = int(state["steps"][0])
-        for name in self.parameters:
-            self._mean[name].copy_(state[f"mean.{name}"])
-            self._square[name].copy_(state[f"square.{name}"])

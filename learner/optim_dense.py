@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from learner.optim import Moments
+
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8
 
 
-class DenseAdam:
+class DenseAdam(Moments):
     """AdamW (Loshchilov & Hutter 2019, algorithm 2) over named tensors.
 
     Parameters
@@ -31,11 +33,8 @@ class DenseAdam:
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], decay: float = 0.0) -> None:
-        self.parameters = dict(parameters)
+        super().__init__(parameters)
         self.decay = decay
-        self.steps = 0
-        self._mean = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
-        self._square = {name: torch.zeros_like(p) for name, p in self.parameters.items()}
 
     @torch.no_grad()
     def clip(self, norm: float) -> None:
@@ -67,17 +66,3 @@ class DenseAdam:
     def squares(self, name: str) -> Tensor:
         """What Adagrad would have summed of late: the squared gradients of a thousand steps."""
         return self._square[name] / (1 - _BETA2)
-
-    def state(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps."""
-        kept = {"steps": torch.tensor([self.steps])}
-        kept |= {f"mean.{name}": value for name, value in self._mean.items()}
-        kept |= {f"square.{name}": value for name, value in self._square.items()}
-        return kept
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take a checkpoint."""
-        self.steps = int(state["steps"][0])
-        for name in self.parameters:
-            self._mean[name].copy_(state[f"mean.{name}"])
-            self._square[name].copy_(state[f"square.{name}"])

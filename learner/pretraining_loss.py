@@ -13,11 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid, softplus
 
-POPULAR_SHARE = 0.5
-"""Half of the negatives are drawn as often as they are taken, half evenly, as online."""
-
-SHARE_FLOOR = 1e-6
-"""The popularity of an item without events, where its logarithm is taken, as online."""
+from learner.negatives import SHARE_FLOOR, draw_columns
 
 CALIBRATION = 0.75
 """How far gBCE takes back the overconfidence that sampling brings: 0 not at all, 1 wholly."""
@@ -48,13 +44,11 @@ class Popularity:
         if self.items <= negatives:
             every = np.arange(self.items)
             return Columns(every, np.ones(self.items), torch.from_numpy(target_P.astype(np.int64)))
-        popular = int(negatives * POPULAR_SHARE)
-        drawn = np.searchsorted(self._edges_I, generator.random(popular) * self._edges_I[-1])
-        even = generator.integers(0, self.items, negatives - popular)
-        items_C = np.unique(np.concatenate([target_P, drawn.clip(0, self.items - 1), even]))
-        expected_C = self.share_I[items_C] * (len(target_P) + popular) + len(even) / self.items
+        items_C, chance_C = draw_columns(
+            target_P, self.share_I, self._edges_I, negatives, generator
+        )
         label_P = torch.from_numpy(np.searchsorted(items_C, target_P))
-        return Columns(items_C, -np.expm1(-expected_C), label_P)
+        return Columns(items_C, chance_C, label_P)
 
 
 def softmax_loss(logits_PC: Tensor, columns: Columns) -> Tensor:

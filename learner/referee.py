@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from learner.batch import make_histories
 from learner.gate import Decision, Gate, one_of_each_first
-from learner.measures import MISS, ranks
 from learner.online import LearnReport, OnlineLearner
+from learner.rank_by import rank_by
 from learner.ranker import Ranker
 from learner.ranking_metrics import gains
 from learner.snapshot import Saved
@@ -124,23 +122,3 @@ def for_serving(saved: Saved, decision: Decision) -> Saved:
         trained, _ = arrays["switches"]
         arrays["switches"] = np.array([trained, 0.0])
     return Saved(arrays, dict(saved.meta))
-
-
-def rank_by(ranker: Ranker, examples: Sequence[Example]) -> NDArray[np.float64]:
-    """The ranks that a ranker gives the examples' items; one that is unknown is a miss."""
-    target_N = ranker.catalog.rows(example.item_id for example in examples)
-    known = np.flatnonzero(target_N >= 0)
-    rank_N = np.full(len(examples), MISS)
-    if not len(known):
-        return rank_N
-    past = make_histories(
-        ranker.catalog,
-        [example.history for example in examples],
-        [example.ts_ms for example in examples],
-        [example.user_events for example in examples],
-        ranker.config.model.steps,
-        seen=[example.seen for example in examples],
-    ).take(known)
-    for part, scored in ranker.score_many(past, target_B=target_N[known]):
-        rank_N[known[part]] = ranks(scored.score_BK, scored.real_BK, scored.target_B)
-    return rank_N

@@ -8,13 +8,13 @@ are computed again, because it has changed since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.batch import Histories
+from learner.batch import Histories, joined
 from learner.features import F
 
 
@@ -40,6 +40,16 @@ class Lesson:
             self.features_BLF[at],
             self.target_B[at],
         )
+
+
+def joined_lessons(parts: Sequence[Lesson]) -> Lesson:
+    """Several lessons as one."""
+    return Lesson(
+        joined([part.past for part in parts]),
+        np.concatenate([part.rows_BL for part in parts]),
+        np.concatenate([part.features_BLF for part in parts]),
+        np.concatenate([part.target_B for part in parts]),
+    )
 
 
 _FIELDS = ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B")

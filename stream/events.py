@@ -10,7 +10,6 @@ One decoder and one encoder per type are made here, once: making them is slow, u
 
 from __future__ import annotations
 
-import zlib
 from typing import Annotated, Literal
 
 import msgspec
@@ -144,9 +143,9 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
     `partition` and `offset` are the event's place in `events`. They grow along every partition,
     so the learner recognises an example that it has already learnt by comparing two numbers.
-    `seen` are the `item_code`s of older items, which the history no longer holds, one after the
-    other and each once; the newest come last, and the oldest of very many are dropped. It is empty
-    for an event that came so late that all kept steps are after it.
+    `seen` are the codes (`stream.seen`) of older items, which the history no longer holds, one
+    after the other and each once; the newest come last, and the oldest of very many are dropped. It
+    is empty for an event that came so late that all kept steps are after it.
     """
 
     event_id: str
@@ -161,39 +160,6 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     user_events: int
     rating: float | None = None
     seen: bytes = b""
-
-
-SEEN_MAX = 512
-"""Older items of a user that are remembered by their codes: at most 2 kB in the state, in each of
-the user's examples and in the online row, about as much again as the rest. Few users have so many.
-With 256, every fifth event of MovieLens 1M would be by a user who had more; 1024 would make a bot's
-examples twice as large for the sake of one event in sixteen there."""
-
-
-def item_code(item_id: str) -> bytes:
-    """Four bytes that stand for an item where ids would take too much room.
-
-    One item in four thousand millions is taken for another.
-
-    >>> item_code("a").hex()
-    '43beb7e8'
-    """
-    return zlib.crc32(item_id.encode()).to_bytes(4, "little")
-
-
-def remember(seen: bytes, item_id: str) -> bytes:
-    """Add an item to what is remembered by code: each once, the newest last, `SEEN_MAX` at most.
-
-    >>> remember(remember(remember(b"", "a"), "b"), "a") == item_code("b") + item_code("a")
-    True
-    """
-    code = item_code(item_id)
-    at = seen.find(code)
-    while at > 0 and at % 4:  # found across two codes: look on
-        at = seen.find(code, at + 1)
-    if at >= 0:
-        seen = seen[:at] + seen[at + 4 :]
-    return (seen + code)[-4 * SEEN_MAX :]
 
 
 class InterestShift(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from learner.behaviour import Steps
 from learner.behaviour_step import BehaviourTrainer
 from learner.config import LearnerConfig
 from learner.measures import MISS
+from learner.negatives import SHARE_FLOOR
 from learner.pretraining import pretrain
 from learner.pretraining_config import Moment, PretrainConfig
 from learner.ranker import Ranker
@@ -27,9 +28,6 @@ from tests.bench._exemplars import Exemplars
 
 HELD_OUT = 1_000
 """Users of block 0 whose last event is held out of pretraining."""
-
-SHARE_FLOOR = 1e-6
-"""As in training: the popularity of an item without events, where its logarithm is taken."""
 
 
 class Course:

@@ -33,8 +33,9 @@ from learner.evaluation_learner import admit_unknown
 from learner.evaluation_log import examples_of
 from learner.gate import Decision
 from learner.online import OnlineLearner
+from learner.rank_by import rank_by
 from learner.ranking_metrics import gains
-from learner.referee import Referee, for_serving, rank_by
+from learner.referee import Referee, for_serving
 from learner.state import save_learner
 from stream.events import AdapterVersion, Event, Example, json_encode
 from stream.formats import open_log

@@ -17,7 +17,8 @@ from features.profile import MAX_STEPS, Applied, InterestModel, Place, apply, fe
 from features.profile_state import EMPTY, VERSION, Profile, decode, encode
 from features.shift import DetectorState
 from stream.errors import Halt
-from stream.events import KINDS, SEEN_MAX, Event, ItemVector, Kind, Step, item_code
+from stream.events import KINDS, Event, ItemVector, Kind, Step
+from stream.seen import SEEN_MAX, item_code
 
 ITEMS = [f"item-{n}" for n in range(8)]
 START_MS = 1_700_000_000_000

@@ -12,7 +12,8 @@ from learner.config import LearnerConfig
 from learner.online import OnlineLearner
 from learner.scorer import Scorer
 from learner.state import save_learner
-from stream.events import Step, item_code
+from stream.events import Step
+from stream.seen import item_code
 from tests.unit.learner.toy import (
     CONFIG,
     START_MS,

@@ -15,9 +15,10 @@ from features.profile_state import EMPTY
 from features.shift import DetectorState
 from learner.batch import Histories, make_histories
 from learner.evaluation_log import examples_of
+from learner.rank_by import rank_by
 from learner.ranker import Ranker
-from learner.referee import rank_by
-from stream.events import Event, Step, item_code
+from stream.events import Event, Step
+from stream.seen import item_code
 from tests.unit.learner.toy import CONFIG, START_MS, catalogue, example, shelf
 
 ITEMS = shelf("a", 10)
