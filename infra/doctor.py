@@ -11,9 +11,10 @@ from typing import Any, Literal, NamedTuple
 
 import psutil
 
-from infra.broker import HOST, MIN_FREE_MB, find_java
+from infra.broker import HOST, MIN_FREE_MB
 from infra.broker_hashes import SHA256
 from infra.broker_jars import KAFKA_VERSION, user_cache
+from infra.broker_java import find_java
 from infra.config import BrokerConfig, MetricsConfig, RunConfig
 from infra.roles import ROLES, SUPERVISOR, role_file
 from infra.settings import DEFAULT, Settings
