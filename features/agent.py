@@ -2,9 +2,10 @@
 
 When an offset counts as done: after everything that follows from its run is written.
 
-1. The run's events are decoded and applied, user by user, to the states in the table.
+1. The run's events are decoded and applied, user by user, to the states in the table, and all that
+   follows is made ready: no record can fail from here on.
 2. Each user's row goes to the online store.
-3. Examples, interest shifts and dead letters are published and acked.
+3. Examples and interest shifts are published and acked.
 4. Each user's state is written to the table, once.
 5. The run is acknowledged, after the table's changelog is on the broker.
 
@@ -18,7 +19,6 @@ once more, which also mends a changelog that the crash left behind the local tab
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,18 +29,16 @@ from features.catalog_follow import CatalogFollower, Reads
 from features.drift_river import PageHinkleyDetector
 from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, Place, apply, features
-from features.profile_state import EMPTY, Profile, decode, encode
+from features.profile_state import EMPTY, decode, encode
 from features.store import OnlineStore, UserFeatures
 from stream.app import StreamApp, bytes_table, guarded, run_topic
 from stream.batching import Record, Run
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.deadletter import dead_letter
 from stream.errors import BadRecord
-from stream.events import Event, Example, InterestShift, decode_event, json_encode, msgpack_encode
+from stream.events import Event, Example, decode_event, json_encode, msgpack_encode
 from stream.metrics import (
-    DEAD_LETTERS,
     EVENT_AGE_SECONDS,
     INTEREST_SHIFTS,
     PROFILE_EVENTS,
@@ -49,9 +47,16 @@ from stream.metrics import (
     RUN_SECONDS,
 )
 from stream.outgoing import Outgoing, Publishes
+from stream.parse import MAX_ID_CHARS
+from stream.parse_faults import ID_WANTED
+from stream.refusals import Refusals
+from stream.replayed import unmark
 from stream.topics import Topics
 
 ROLE = "profile"
+
+MAX_MS = 100_000_000_000_000
+"""1e14 ms is the year 5138: a later time is none that ingest wrote, and would rule for ever."""
 
 AGES_PER_RUN = 32
 """Events of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
@@ -71,10 +76,11 @@ class Table(Protocol):
 class _Outcome:
     """What a run brings about, before any of it is written."""
 
-    profiles: dict[str, Profile] = field(default_factory=dict)
+    rows: list[UserFeatures] = field(default_factory=list)
+    states: list[tuple[bytes, bytes]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
-    shifts: list[InterestShift] = field(default_factory=list)
-    refused: list[tuple[Record, BadRecord]] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    shifts: list[Outgoing] = field(default_factory=list)
     applied: list[Event] = field(default_factory=list)
     repeated: int = 0
     new_users: int = 0
@@ -84,7 +90,8 @@ class ProfileAgent:
     """The agent's function, free of Faust: `await agent(run)`.
 
     Raises `Unavailable` where the broker or the store is away; the same run may then be given
-    again. Raises `Halt` where a state can't be read.
+    again. Raises `Halt` where a state can't be read. Whatever else it raises is about a record:
+    nothing of the run is written then, and `stream.refusals` finds the record.
     """
 
     def __init__(
@@ -111,26 +118,22 @@ class ProfileAgent:
         # 1. What the run brings about.
         outcome = self._apply(run)
         # 2. Rows for serving. A crash from here to 4 repeats them.
-        rows = [features(user_id, profile) for user_id, profile in outcome.profiles.items()]
-        if rows:
-            await asyncio.to_thread(self._store.write, rows)
+        if outcome.rows:
+            await asyncio.to_thread(self._store.write, outcome.rows)
         # 3. What others read. A crash from here to 4 publishes it twice.
-        await self._publish(run, outcome)
+        await self._publisher.publish(self._topics.examples, outcome.outgoing)
+        await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
         # 4. States, which remember that their events were applied.
-        for user_id, profile in outcome.profiles.items():
-            self._table[user_id.encode()] = encode(profile)
-        self._count(run, outcome, rows, self._clock.monotonic_s() - started_s)
+        for key, state in outcome.states:
+            self._table[key] = state
+        self._count(run, outcome, self._clock.monotonic_s() - started_s)
 
     def _apply(self, run: Run) -> _Outcome:
         outcome = _Outcome()
         by_user: dict[str, list[tuple[int, Event]]] = {}
         for record in run.records:
-            try:
-                event = _event(record)
-            except BadRecord as error:
-                outcome.refused.append((record, error))
-            else:
-                by_user.setdefault(event.user_id, []).append((record.offset, event))
+            event = _event(record, run.topic)
+            by_user.setdefault(event.user_id, []).append((record.offset, event))
         for user_id, events in by_user.items():
             state = self._table.get(user_id.encode())
             profile = EMPTY if state is None else decode(state)
@@ -143,41 +146,28 @@ class ProfileAgent:
                 outcome.applied.append(event)
                 outcome.examples.append(applied.example)
                 if applied.shift is not None:
-                    outcome.shifts.append(applied.shift)
+                    shift = json_encode(applied.shift)
+                    outcome.shifts.append(Outgoing(user_id.encode(), shift))
             # Written even where every event is a repeat: after a kill the local table can be ahead
             # of its changelog, and only a write brings the changelog up to it.
-            outcome.profiles[user_id] = profile
+            outcome.rows.append(features(user_id, profile))
+            outcome.states.append((user_id.encode(), encode(profile)))
             outcome.new_users += state is None
         # The learner expects offsets to grow along a partition.
         outcome.examples.sort(key=lambda example: example.offset)
-        return outcome
-
-    async def _publish(self, run: Run, outcome: _Outcome) -> None:
-        topics, now_ms = self._topics, self._clock.now_ms()
-        examples = [
+        outcome.outgoing = [
             Outgoing(e.user_id.encode(), msgpack_encode(e), partition=run.partition)
             for e in outcome.examples
         ]
-        shifts = [Outgoing(s.user_id.encode(), json_encode(s)) for s in outcome.shifts]
-        letters = [
-            dead_letter(record, run.topic, run.partition, ROLE, error, now_ms)
-            for record, error in outcome.refused
-        ]
-        await self._publisher.publish(topics.examples, examples)
-        await self._publisher.publish(topics.interest_shifts, shifts)
-        await self._publisher.publish(topics.dead_letters, letters)
+        return outcome
 
-    def _count(
-        self, run: Run, outcome: _Outcome, rows: Sequence[UserFeatures], seconds: float
-    ) -> None:
+    def _count(self, run: Run, outcome: _Outcome, seconds: float) -> None:
         RUN_RECORDS.labels(stage=ROLE).observe(len(run.records))
         RUN_SECONDS.labels(stage=ROLE).observe(seconds)
         PROFILE_EVENTS.labels(outcome="applied").inc(len(outcome.applied))
         PROFILE_EVENTS.labels(outcome="repeated").inc(outcome.repeated)
         PROFILE_USERS.inc(outcome.new_users)
         INTEREST_SHIFTS.inc(len(outcome.shifts))
-        for _, error in outcome.refused:
-            DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
         now_ms = self._clock.now_ms()
         age_s = EVENT_AGE_SECONDS.labels(stage="state")
         applied = outcome.applied
@@ -185,17 +175,26 @@ class ProfileAgent:
             age_s.observe(max(0, now_ms - event.received_ms) / 1000)
 
 
-def _event(record: Record) -> Event:
+def _event(record: Record, topic: str) -> Event:
     field = "value"
     if record.value is None:
         raise BadRecord(field, None, "an event", "empty")
     try:
-        return decode_event(record.value)
+        event = decode_event(record.value)
     except msgspec.ValidationError as error:
         wanted = f"an event as ingest writes it ({error})"
         raise BadRecord(field, record.value, wanted, "wrong_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRecord(field, record.value, "JSON", "not_json") from error
+    for name in ("event_id", "user_id", "item_id"):
+        if not 0 < len(text := getattr(event, name)) <= MAX_ID_CHARS:
+            raise BadRecord(name, text[:MAX_ID_CHARS], ID_WANTED, "bad_id")
+    for name in ("ts_ms", "received_ms"):
+        if not 0 <= (time_ms := getattr(event, name)) < MAX_MS:
+            raise BadRecord(name, time_ms, "a time from 1970 to 5138", "bad_timestamp")
+    if record.headers and unmark(record.headers, topic)[1] is not None:
+        return msgspec.structs.replace(event, replayed=True)
+    return event
 
 
 def add_profile(
@@ -223,6 +222,7 @@ def add_profile(
     topics = Topics(kafka.topic_prefix)
     reader = reader or BroadcastReader(kafka, topics.item_vectors)
     follower = CatalogFollower(reader, catalog)
+    refusals = Refusals(ROLE, kafka, publisher, clock)
     agent = ProfileAgent(
         kafka=kafka,
         table=bytes_table(app, "profiles", kafka.partitions),
@@ -243,5 +243,5 @@ def add_profile(
         except Exception as error:
             app.fail(error)
 
-    app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app)(profile))
+    app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app, refusals)(profile))
     app.task(follow_catalogue)

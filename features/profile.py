@@ -8,6 +8,9 @@ that follow. Applying an event twice changes nothing the second time, whichever 
   record is not above the last one applied of that raw partition;
 - **sent twice** by its producer under the same event id: the id is among the newest of the user.
 
+A **replayed** dead letter comes after its neighbours of old, so the place of its raw record says
+nothing; its event id does.
+
 Offsets start again when a topic is deleted and made anew; a record is therefore only taken for a
 repeat if it isn't newer, by its Kafka timestamp, than all that was applied from there.
 
@@ -77,7 +80,7 @@ class InterestModel(NamedTuple):
 def apply(profile: Profile, event: Event, place: Place, model: InterestModel) -> Applied:
     """Apply an event, whose place in `events` is given, to the profile of its user."""
     event_hash = blake2b(event.event_id.encode(), digest_size=8).digest()
-    raw = _raw_place(event.source)
+    raw = None if event.replayed else _raw_place(event.source)
     if _applied(profile, event, place, raw, event_hash):
         return Applied(profile)
 

@@ -2,7 +2,8 @@
 
 When an offset counts as done: after the broker acked every event and every dead letter of its run.
 
-1. The run is sorted out (`stream.ingest`).
+1. The run is sorted out (`stream.ingest`). A record on which our own code fails is found by
+   `stream.refusals`, and the rest of its run goes on.
 2. Its events are published, keyed by user.
 3. Its dead letters are published.
 4. Its events are remembered, its records counted.
@@ -27,6 +28,8 @@ from stream.metrics import (
     RUN_SECONDS,
 )
 from stream.outgoing import Publishes, RecordTooLarge
+from stream.parse import TopicKind
+from stream.refusals import Refusals
 from stream.topics import RAW_EVENT_TOPICS, Topics
 
 AGES_PER_RUN = 32
@@ -44,10 +47,12 @@ class IngestAgent:
     ) -> None:
         topics = Topics(kafka.topic_prefix)
         self._events, self._dead_letters = topics.events, topics.dead_letters
-        self._ingest = Ingest(
-            {topics.clicks: "clicks", topics.purchases: "purchases", topics.reviews: "reviews"},
-            config,
-        )
+        self._kinds: dict[str, TopicKind] = {
+            topics.clicks: "clicks",
+            topics.purchases: "purchases",
+            topics.reviews: "reviews",
+        }
+        self._ingest = Ingest(self._kinds, config)
         self._publisher = publisher
         self._clock = clock
 
@@ -63,6 +68,10 @@ class IngestAgent:
             raise
         self._ingest.done(result)
         self._count(result, self._clock.monotonic_s() - started_s)
+
+    def count_refused(self, topic: str) -> None:
+        """Count a record that became a dead letter because our own code failed on it."""
+        INGEST_RECORDS.labels(topic=self._kinds[topic], outcome="dead_letter").inc()
 
     async def _publish_events(self, result: IngestResult) -> None:
         while True:
@@ -96,10 +105,11 @@ def add_ingest(
 ) -> None:
     """Put ingest on an app: one Faust agent per raw topic, so that none waits for another."""
     agent = IngestAgent(kafka, config, publisher, clock)
+    refusals = Refusals(ROLE, kafka, publisher, clock, agent.count_refused)
 
     async def ingest(run: Run) -> None:
         await agent(run)
 
     for name in RAW_EVENT_TOPICS:
         topic = run_topic(app, f"{kafka.topic_prefix}{name}")
-        app.agent(topic, name=f"ingest.{name}")(guarded(app)(ingest))
+        app.agent(topic, name=f"ingest.{name}")(guarded(app, refusals)(ingest))

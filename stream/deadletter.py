@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from stream.batching import Record
-from stream.errors import BadRecord
+from stream.errors import BadRecord, Reason
 from stream.outgoing import Header, Outgoing
 from stream.replayed import (
     FIRST_FAILED_MS,
@@ -31,6 +31,7 @@ from stream.replayed import (
     source_name,
     unmark,
 )
+from stream.topics import is_replayable
 
 SCHEMA = "tidemill.dlq.schema"
 SCHEMA_VERSION = "1"
@@ -65,9 +66,10 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
     topic: str,
     partition: int,
     role: str,
-    error: BadRecord,
+    error: Exception,
     now_ms: int,
     attempt: int = 1,
+    reason: Reason | None = None,
 ) -> Outgoing:
     """Wrap a refused record for the topic `dead-letters`.
 
@@ -80,11 +82,13 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
     role
         Who refused it.
     error
-        Why.
+        Why: a `BadRecord`, or what our own code raised over it.
     now_ms
         When.
     attempt
         At which try the role gave it up.
+    reason
+        The class of the fault, if it isn't the error's own; `failed` where that has none.
 
     Returns
     -------
@@ -121,7 +125,11 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
         if is_cut
     ]
     kind = type(error)
-    message = f"{topic}[{partition}]@{record.offset}: {error}"
+    words = str(error) if isinstance(error, BadRecord) else f"{kind.__name__}: {error}"
+    message = f"{topic}[{partition}]@{record.offset}: {words}"
+    if reason is None:
+        reason = error.reason if isinstance(error, BadRecord) else "failed"
+    final = cut or count >= MAX_REPLAYS or not is_replayable(topic)
     ours = {
         SCHEMA: SCHEMA_VERSION,
         "__connect.errors.topic": topic,
@@ -131,12 +139,12 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
         "__connect.errors.class.name": _raised_in(error) or role,
         "__connect.errors.exception.class.name": f"{kind.__module__}.{kind.__name__}",
         "__connect.errors.exception.message": message[:MAX_MESSAGE_CHARS],
-        "tidemill.dlq.reason": error.reason,
+        "tidemill.dlq.reason": reason,
         "tidemill.dlq.role": role,
         "tidemill.dlq.attempt": str(attempt),
         FIRST_FAILED_MS: str(mark.first_failed_ms),
         "tidemill.dlq.last_failed_ms": str(now_ms),
-        "tidemill.dlq.disposition": "final" if cut or count >= MAX_REPLAYS else "replayable",
+        "tidemill.dlq.disposition": "final" if final else "replayable",
         "tidemill.dlq.code_version": code_version(),
         REPLAY_COUNT: str(count),
         SOURCE: mark.source,
@@ -188,7 +196,7 @@ def _as_id(value: object) -> str | None:
     return str(value) if fits else None
 
 
-def _raised_in(error: BadRecord) -> str | None:
+def _raised_in(error: Exception) -> str | None:
     """Name the function that refused: where the error was raised, if it was."""
     trace = error.__traceback__
     if trace is None:

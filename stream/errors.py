@@ -5,7 +5,8 @@ TidemillError
 ├── BadRecord      the record is wrong      → dead letter, go on
 ├── Unavailable    a neighbour is away      → wait and retry, nothing is dropped
 └── Halt           we are wrong             → stop the process before anything is acknowledged
-    └── SettingsError   a setting is wrong  → stop at start, say which and what to do
+    ├── SettingsError   a setting is wrong  → stop at start, say which and what to do
+    └── TooManyRefused  what we do is wrong → stop, because a dead letter each would hide it
 ```
 """
 
@@ -70,6 +71,10 @@ class Halt(TidemillError):
 
 class SettingsError(Halt):
     """A setting is unknown, out of range, or contradicts another."""
+
+
+class TooManyRefused(Halt):
+    """So many records fail on us that the fault is in our code, or in what it needs."""
 
 
 def shorten(value: object, limit: int = 80) -> str:

@@ -110,7 +110,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the topic `events`: validated, with an id and a time in milliseconds.
 
     `source` names the raw record (`topic-partition-offset`), `received_ms` is that record's Kafka
-    timestamp: the moment from which freshness is counted.
+    timestamp: the moment from which freshness is counted. `replayed` says that the record was a
+    dead letter once: its source is then older than what was read from there meanwhile.
     """
 
     event_id: str
@@ -127,6 +128,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     recommendation_id: str | None = None
     session_id: str | None = None
+    replayed: bool = False
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):

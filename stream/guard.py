@@ -6,6 +6,7 @@ Faust acknowledges a message even where its agent raised, and goes on after it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import random
@@ -17,7 +18,8 @@ from faust.types import Message
 
 from stream.batching import Run
 from stream.errors import Unavailable
-from stream.metrics import RETRIES
+from stream.metrics import RETRIES, WAITING
+from stream.refusals import Refusals, Sifting
 
 if TYPE_CHECKING:
     from stream.app import StreamApp
@@ -48,18 +50,27 @@ Handler = Callable[..., Awaitable[None]]
 Agent = Callable[[Any], Awaitable[None]]
 
 
-def guarded(app: StreamApp) -> Callable[[Handler], Agent]:
+def guarded(app: StreamApp, refusals: Refusals | None = None) -> Callable[[Handler], Agent]:
     """Make a Faust agent of a function over runs that lets no exception out.
 
     - the function returned: the run is acknowledged (unless it takes a `Delivery`);
     - it raised `Unavailable`: the same run again, after a growing, jittered pause;
-    - it raised anything else: the process stops, the run isn't acknowledged.
+    - it raised anything else, and `refusals` is given: the records on which it fails are found and
+      refused, all others are handled, and the run is acknowledged (see `stream.refusals`);
+    - otherwise, or where too many fail: the process stops, the run isn't acknowledged.
 
-    A function must therefore be safe to repeat. Runs of a partition come one after the other.
+    A function must therefore be safe to repeat. Runs of a partition come one after the other. One
+    that takes a `Delivery` holds runs back, so it finds the records that it fails on itself.
     """
 
     def wrap(handle: Handler) -> Agent:
         manual = len(inspect.signature(handle).parameters) > 1
+        assert not (manual and refusals), "a run that is held back can't be cut"
+
+        async def pause(seconds: float) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await app.stopping.wait()
 
         @wraps(handle)
         async def agent(stream: Any) -> None:
@@ -67,7 +78,11 @@ def guarded(app: StreamApp) -> Callable[[Handler], Agent]:
             async for event in stream.events():
                 delivery = Delivery(app, event.message)
                 run: Run = event.value
-                call = partial(handle, *((run, delivery) if manual else (run,)))
+                call: Callable[[], Awaitable[None]]
+                if refusals is not None:
+                    call = Sifting(refusals, run, handle, pause)
+                else:
+                    call = partial(handle, *((run, delivery) if manual else (run,)))
                 if await _handle(app, delivery, call) and not manual:
                     delivery.ack()
                 app.consumer.handled(event.message)
@@ -84,6 +99,7 @@ async def _handle(app: StreamApp, delivery: Delivery, call: Callable[[], Awaitab
     """Run a handler until it succeeds; false where the run is no longer ours to finish."""
     config = app.stream_config
     pause_s = config.retry_s
+    waiting = WAITING.labels(role=app.role)
     steps = [call, app.producer.flush]  # Table changes are on the broker before the run is done.
     while delivery.current and not app.failed.is_set() and not app.stopping.is_set():
         try:
@@ -100,6 +116,7 @@ async def _handle(app: StreamApp, delivery: Delivery, call: Callable[[], Awaitab
         else:
             return True
         app.waiting += 1
+        waiting.set(app.waiting)
         try:
             async with asyncio.timeout(pause_s * random.uniform(0.5, 1.0)):
                 await app.stopping.wait()
@@ -107,4 +124,5 @@ async def _handle(app: StreamApp, delivery: Delivery, call: Callable[[], Awaitab
             pause_s = min(2 * pause_s, config.retry_max_s)
         finally:
             app.waiting -= 1
+            waiting.set(app.waiting)
     return False

@@ -28,7 +28,7 @@ from stream.errors import BadRecord, Reason
 from stream.events import json_encode
 from stream.outgoing import Outgoing
 from stream.parse import TopicKind, parse_event
-from stream.replayed import source_of
+from stream.replayed import source_name, source_of
 
 ROLE = "ingest"
 
@@ -89,15 +89,28 @@ class Ingest:
 
     def take(self, run: Run, now_ms: int) -> IngestResult:
         """Sort out a run; afterwards, `done` or `abandon` its result."""
-        kind = self._kinds[run.topic]
-        result = IngestResult(run, kind)
+        result = IngestResult(run, self._kinds[run.topic])
+        try:
+            self._sort_out(result, now_ms)
+        except BaseException:
+            self.abandon(result)  # Else its events would be taken for duplicates of themselves.
+            raise
+        return result
+
+    def _sort_out(self, result: IngestResult, now_ms: int) -> None:
+        run, kind = result.run, result.kind
         topic, partition = run.topic, run.partition
         seen, in_flight = self._seen, self._in_flight
         for place, record in enumerate(run.records):
             received_ms = record.timestamp if 0 < record.timestamp < now_ms else now_ms
             source = source_of(record, topic, partition)
+            replayed = bool(record.headers) and source != source_name(
+                topic, partition, record.offset
+            )
             try:
-                event = parse_event(kind, record.value, source, received_ms, now_ms)
+                event = parse_event(
+                    kind, record.value, source, received_ms, now_ms, replayed=replayed
+                )
             except BadRecord as error:
                 self._refuse(result, place, error, now_ms)
                 continue
@@ -105,11 +118,11 @@ class Ingest:
             if key in seen or key in in_flight:
                 result.duplicates += 1
                 continue
+            outgoing = Outgoing(event.user_id.encode(), json_encode(event))
             in_flight.add(key)
-            result.events.append(Outgoing(event.user_id.encode(), json_encode(event)))
             result.keys.append(key)
+            result.events.append(outgoing)
             result.places.append(place)
-        return result
 
     def refuse(self, result: IngestResult, index: int, error: BadRecord, now_ms: int) -> None:
         """Make a dead letter of an event that the broker doesn't take."""

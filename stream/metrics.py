@@ -48,6 +48,20 @@ DEAD_LETTERS = Counter(
     ["role", "reason"],
     registry=REGISTRY,
 )
+REFUSED_OURS = Gauge(
+    "tidemill_refused_ours_records",
+    "Of the newest 1,000 records, those that failed for a reason on our side. Above 50 the role "
+    "halts; a rise means a fault in Tidemill or in what it needs.",
+    ["role"],
+    registry=REGISTRY,
+)
+WAITING = Gauge(
+    "tidemill_waiting",
+    "Agents that wait, with a run in hand and nothing dropped, for a broker or store that is "
+    "away. A lasting rise means an outage.",
+    ["role"],
+    registry=REGISTRY,
+)
 RETRIES = Counter(
     "tidemill_retries_total",
     "Calls repeated because a broker or store was away. A rise means an outage.",

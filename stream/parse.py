@@ -44,7 +44,13 @@ _DECODE_FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def parse_event(
-    topic_kind: TopicKind, value: bytes | None, source: str, received_ms: int, now_ms: int
+    topic_kind: TopicKind,
+    value: bytes | None,
+    source: str,
+    received_ms: int,
+    now_ms: int,
+    *,
+    replayed: bool = False,
 ) -> Event:
     """Validate a record of `clicks`, `purchases` or `reviews`.
 
@@ -60,6 +66,8 @@ def parse_event(
         The record's Kafka timestamp.
     now_ms
         The time of day: an event from more than one day ahead of it is refused.
+    replayed
+        Whether the record was a dead letter before, and `source` is where it was read first.
 
     Raises
     ------
@@ -128,6 +136,7 @@ def parse_event(
         text=text,
         recommendation_id=recommendation_id,
         session_id=session_id,
+        replayed=replayed,
     )
 
 

@@ -90,6 +90,24 @@ SPECS: tuple[TopicSpec, ...] = (
     ),
 )
 
+REPLAYABLE: Mapping[str, TopicSpec] = {
+    spec.name: spec for spec in SPECS if spec.written_by == "the shop" or spec.name == "events"
+}
+"""Topics whose dead letters may go to them again: what we write ourselves is written anew from the
+shop's records, `events` apart, whose records ingest has accepted and won't publish again."""
+
+_NOT_REPLAYABLE = tuple(spec.name for spec in SPECS if spec.name not in REPLAYABLE)
+
+
+def is_replayable(topic: str) -> bool:
+    """Whether a dead letter of a topic, whatever its prefix, may be sent again.
+
+    >>> is_replayable("shop.clicks"), is_replayable("shop.events"), is_replayable("shop.examples")
+    (True, True, False)
+    """
+    return not topic.endswith(_NOT_REPLAYABLE)
+
+
 RAW_EVENT_TOPICS = ("clicks", "purchases", "reviews")
 """The topics whose records ingest turns into `events`."""
 

@@ -186,6 +186,18 @@ STREAM = Row(
             unit="ops",
         ),
         Panel(
+            "Waiting for a neighbour",
+            "Agents that hold a run and wait for a broker or store that is away: their partitions "
+            "stand still, nothing is dropped. A lasting rise is an outage.",
+            (Query("sum by (role) (tidemill_waiting)", "{{role}}"),),
+        ),
+        Panel(
+            "Refused because of us",
+            "Of each agent's newest 1,000 records, those on which Tidemill itself failed. A rise "
+            "means a fault in it or in what it needs; above 50 the agent halts.",
+            (Query("max by (role) (tidemill_refused_ours_records)", "{{role}}"),),
+        ),
+        Panel(
             "Events in profiles",
             "Events applied to users' profiles, and repeats left out. A rise in repeats follows "
             "a restart and goes away by itself.",

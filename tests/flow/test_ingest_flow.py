@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,15 +16,17 @@ from stream.batching import PlainRecord, Run
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
-from stream.events import decode_event
+from stream.events import Event, decode_event
 from stream.ingest import IngestConfig
 from stream.metrics import INGEST_RECORDS
 from stream.outgoing import Outgoing, RecordTooLarge
+from stream.parse import parse_event
+from stream.refusals import Refusals, Sifting
 from stream.shop import Shop, ShopConfig, ShopRecord
 from stream.topics import RAW_EVENT_TOPICS
 
 RUN_RECORDS = 97
-GOOD = {"user_id": "ann", "item_id": "tea", "ts": 1_777_626_000_000}
+GOOD: dict[str, Any] = {"user_id": "ann", "item_id": "tea", "ts": 1_777_626_000_000}
 
 
 @dataclass
@@ -132,6 +135,35 @@ def test_a_worker_that_starts_anew_publishes_again_what_it_did_not_acknowledge()
         asyncio.run(drive(agent, runs(records)[:1]))
     values = [out.value for out in shelf.topics["tidemill.events"]]
     assert values[: len(values) // 2] == values[len(values) // 2 :]
+
+
+def test_a_record_on_which_our_own_code_fails_costs_its_neighbours_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = [msgspec.json.encode(GOOD | {"event_id": f"e{n}"}) for n in range(40)]
+    bad = {f"e{n}" for n in (3, 4, 39)}
+
+    def faulty(*arguments: Any, **options: Any) -> Event:
+        event = parse_event(*arguments, **options)
+        if event.event_id in bad:
+            raise ZeroDivisionError(event.event_id)
+        return event
+
+    async def at_once(_seconds: float) -> None:
+        pass
+
+    monkeypatch.setattr("stream.ingest.parse_event", faulty)
+    shelf, clock = Shelf(), ManualClock(GOOD["ts"])
+    agent, before = IngestAgent(KafkaConfig(), IngestConfig(), shelf, clock), counted()
+    refusals = Refusals("ingest", KafkaConfig(), shelf, clock, agent.count_refused)
+    run = Run("tidemill.clicks", 0, [PlainRecord(None, value, n) for n, value in enumerate(values)])
+    asyncio.run(Sifting(refusals, run, agent, at_once)())
+    found = [decode_event(out.value or b"").event_id for out in shelf.topics["tidemill.events"]]
+    assert found == [f"e{n}" for n in range(40) if f"e{n}" not in bad]
+    letters = shelf.topics["tidemill.dead-letters"]
+    assert [letter.value for letter in letters] == [values[n] for n in (3, 4, 39)]
+    gained = counted() - before
+    assert (gained["accepted"], gained["dead_letter"], gained["duplicate"]) == (37, 3, 0)
 
 
 def test_an_event_that_the_broker_does_not_take_is_kept_as_a_dead_letter() -> None:

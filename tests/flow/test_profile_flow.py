@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +14,8 @@ from features.agent import ProfileAgent
 from features.catalog import Catalog
 from features.catalog_follow import CatalogFollower, take_records
 from features.interest import InterestConfig
+from features.profile import Applied, InterestModel, Place, apply
+from features.profile_state import Profile
 from features.store import MemoryStore, UserFeatures
 from stream.batching import PlainRecord, Record, Run
 from stream.clock import ManualClock
@@ -27,7 +30,10 @@ from stream.events import (
     json_encode,
     msgpack_encode,
 )
+from stream.letters import put_back, read_letter
 from stream.outgoing import Outgoing
+from stream.refusals import Refusals, Sifting
+from stream.topics import REPLAYABLE
 
 START_MS = 1_700_000_000_000
 WIDTH = 64
@@ -227,25 +233,117 @@ def test_a_shift_is_told_with_its_evidence() -> None:
     assert (row.shifts, row.last_shift_to) == (1, "bikes")
 
 
+def hostile(**changes: object) -> bytes:
+    return msgspec.json.encode(msgspec.to_builtins(EVENTS[0]) | changes)
+
+
 @pytest.mark.parametrize(
-    ("value", "reason"),
+    ("value", "words"),
     [
-        (None, b"empty"),
-        (b"{", b"not_json"),
-        (b'{"event_id": 1}', b"wrong_type"),
-        (b"\xff", b"not_json"),
+        (None, "must be an event"),
+        (b"{", "must be JSON"),
+        (b'{"event_id": 1}', "an event as ingest writes it"),
+        (b"\xff", "must be JSON"),
+        (hostile(user_id=""), "1 to 256"),
+        (hostile(user_id="u" * 300), "1 to 256"),
+        (hostile(ts_ms=2**63), "from 1970 to 5138"),
+        (hostile(received_ms=-1), "from 1970 to 5138"),
     ],
 )
-def test_what_is_no_event_goes_to_the_dead_letters(value: bytes | None, reason: bytes) -> None:
+def test_what_is_no_event_goes_to_the_dead_letters(value: bytes | None, words: str) -> None:
     world = World()
     records = [PlainRecord(b"ada", json_encode(EVENTS[0]), 0), PlainRecord(b"ada", value, 1)]
-    asyncio.run(drive(world, [Run("tidemill.events", 2, records)]))
+    sift(world, make_agent(world), Run("tidemill.events", 2, records))
     (letter,) = world.topics["tidemill.dead-letters"]
     headers = dict(letter.headers)
     assert letter.value == value
-    assert headers["tidemill.dlq.reason"] == reason
+    assert headers["tidemill.dlq.reason"] == b"failed"
+    assert headers["tidemill.dlq.attempt"] == b"3"
     assert headers["__connect.errors.offset"] == b"1"
+    assert words.encode() in (headers["__connect.errors.exception.message"] or b"")
     assert [e.event_id for e in world.examples()] == ["event-0"]
+
+
+def sift(world: World, agent: ProfileAgent, run: Run) -> None:
+    """Take a run to its end as the role does: what fails is refused."""
+
+    async def at_once(_seconds: float) -> None:
+        pass
+
+    refusals = Refusals("profile", KafkaConfig(), world, ManualClock(START_MS))
+    asyncio.run(Sifting(refusals, run, agent, at_once)())
+
+
+def test_an_event_on_which_our_own_code_fails_costs_its_neighbours_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clean, world = World(), World()
+    others = [e for e in EVENTS if e.event_id not in ("event-7", "event-12")]
+    for e in others:
+        asyncio.run(make_agent(clean)(run_of([e], EVENTS.index(e))))
+
+    def faulty(profile: Profile, event: Event, place: Place, model: InterestModel) -> Applied:
+        if event.event_id in ("event-7", "event-12"):
+            raise ZeroDivisionError(event.event_id)
+        return apply(profile, event, place, model)
+
+    monkeypatch.setattr("features.agent.apply", faulty)
+    agent = make_agent(world)
+    sift(world, agent, run_of(EVENTS))
+    assert world.states == clean.states
+    assert world.read(["ada", "bob", "cy"]) == clean.read(["ada", "bob", "cy"])
+    assert world.examples() == clean.examples()
+    letters = world.topics["tidemill.dead-letters"]
+    assert [letter.value for letter in letters] == [json_encode(EVENTS[n]) for n in (7, 12)]
+
+    # After the fix the letters go to `events` again, behind all others. Each counts once, even if
+    # it is sent twice.
+    monkeypatch.undo()
+    spec = REPLAYABLE["events"]
+    again: list[Record] = []
+    for letter in 2 * letters:
+        read = read_letter(PlainRecord(letter.key, letter.value, 0, 0, letter.headers))
+        back = put_back(read, spec, 4, START_MS)
+        assert back.partition == 2
+        offset = 100 + len(again)
+        again.append(PlainRecord(back.key, back.value, offset, 0, back.headers))
+    sift(world, make_agent(world), Run("tidemill.events", 2, again))
+    assert sorted(e.event_id for e in world.examples()) == sorted(e.event_id for e in EVENTS)
+    rows = {row.user_id: row.events for row in world.read(["ada", "bob", "cy"]) if row}
+    assert rows == {"ada": 10, "bob": 10, "cy": 10}
+
+
+def test_an_event_made_of_a_replayed_record_counts_though_its_neighbours_came_first() -> None:
+    late = EVENTS[4]
+    world = World()
+    first = [e for e in EVENTS if e is not late]
+    asyncio.run(drive(world, [run_of(first)]))
+    # Ingest names it after its first place, which lies before what was applied from there.
+    replayed = msgspec.structs.replace(late, replayed=True)
+    asyncio.run(drive(world, [run_of([replayed, replayed], 100)]))
+    assert [e.event_id for e in world.examples()][29:] == [late.event_id]
+    (row,) = world.read([late.user_id])
+    assert row is not None
+    assert row.events == 10
+    # The source's mark stays where it was: a copy of a neighbour is still known for one.
+    copy = msgspec.structs.replace(EVENTS[28], event_id="another")
+    asyncio.run(drive(world, [run_of([copy], 200)]))
+    assert len(world.examples()) == 30
+
+
+def test_a_row_that_the_store_cannot_take_leaves_nothing_half_done() -> None:
+    class Picky(World):
+        def write(self, rows: Sequence[UserFeatures]) -> None:
+            if any(row.user_id == "bob" for row in rows):
+                message = "no row of bob can be written"
+                raise ValueError(message)
+            super().write(rows)
+
+    world = Picky()
+    sift(world, make_agent(world), RUNS[0])
+    assert set(world.states) == {b"ada", b"cy"}
+    assert {example.user_id for example in world.examples()} == {"ada", "cy"}
+    assert len(world.topics["tidemill.dead-letters"]) == 3
 
 
 def test_a_state_that_cannot_be_read_stops_the_process() -> None:

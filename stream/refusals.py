@@ -1,0 +1,254 @@
+"""What becomes of records that we fail on ourselves: found in their run, refused, counted.
+
+A producer's rubbish is a dead letter at once, whatever there is of it. That a record fails for a
+reason on our side (an exception that nobody expected, a record of a topic that we write ourselves
+and can't read) is another matter: perhaps it is the record, perhaps all records would fail.
+
+```
+run ─► handled ─► done
+        │ fails
+        ├─ tried again, `TRIES` times in all, after growing pauses
+        ├─ cut in halves, in order, until what fails alone is found ─► its neighbours are done
+        └─ what fails alone ─► counted ─┬─ too many of late ─► halt: nothing of the run is refused
+                                        └─ few            ─► dead letter `failed`, run done
+```
+
+The dead letters wait until the whole run is through, so that a fault that hits everything stops
+the process before it has flooded the topic. The counts live in memory: a restart begins anew, and
+as nothing of the run was acknowledged, it meets the same records again.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from stream.batching import Record, Run
+from stream.clock import Clock
+from stream.connect import KafkaConfig
+from stream.deadletter import dead_letter
+from stream.errors import Halt, TooManyRefused, Unavailable
+from stream.metrics import DEAD_LETTERS, REFUSED_OURS
+from stream.outgoing import Outgoing, Publishes
+from stream.topics import Topics
+
+TRIES = 3
+"""Of a run with something in it that fails. A fault that passes by itself is gone by then."""
+
+WINDOW = 1_000
+MOST_IN_WINDOW = WINDOW * 5 // 100
+"""More refusals than this among the newest `WINDOW` records, and the agent halts. A count, not a
+share of what was read so far: the first record after a start may well be the one that fails."""
+
+MOST_IN_A_ROW = 100
+"""So many on one partition, and the agent halts, however busy its other partitions are."""
+
+PAUSE_S = 0.1
+"""After the first failed try, doubled each time: the neighbours of a bad record wait for it."""
+
+PROCESS_FAULTS = (Unavailable, Halt, OSError, MemoryError)
+"""What says nothing about a record: it is waited out, or stops the process."""
+
+log = logging.getLogger(__name__)
+
+
+class Refused(NamedTuple):
+    """A record that failed on us, where it stood, and with what."""
+
+    topic: str
+    partition: int
+    record: Record
+    error: Exception
+
+    def __str__(self) -> str:
+        """In words, for logs and errors."""
+        kind = type(self.error).__name__
+        return f"{self.topic}[{self.partition}]@{self.record.offset}: {kind}: {self.error}"
+
+
+class HaltRule:
+    """Counts what is refused for a reason on our side, and says when to stop.
+
+    Examples
+    --------
+    >>> rule = HaltRule()
+    >>> rule.passed("events", 0, 2_000)
+    >>> [rule.refused("events", 0) for _ in range(50)][-1]
+    >>> rule.refused("events", 0)
+    '51 of the last 1000 records'
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._refused_at: deque[int] = deque()
+        self._in_a_row: dict[tuple[str, int], int] = {}
+
+    @property
+    def recent(self) -> int:
+        """How many of the newest `WINDOW` records were refused."""
+        while self._refused_at and self._refused_at[0] <= self._seen - WINDOW:
+            self._refused_at.popleft()
+        return len(self._refused_at)
+
+    def passed(self, topic: str, partition: int, records: int) -> None:
+        """Records that were handled, or refused because of their producer."""
+        self._seen += records
+        self._in_a_row.pop((topic, partition), None)
+
+    def refused(self, topic: str, partition: int) -> str | None:
+        """One record more that was refused; returns what is too much, if it is."""
+        place = (topic, partition)
+        self._seen += 1
+        self._refused_at.append(self._seen)
+        self._in_a_row[place] = self._in_a_row.get(place, 0) + 1
+        if self.recent > MOST_IN_WINDOW:
+            return f"{self.recent} of the last {min(self._seen, WINDOW)} records"
+        if self._in_a_row[place] >= MOST_IN_A_ROW:
+            return f"{self._in_a_row[place]} records in a row of {topic}[{partition}]"
+        return None
+
+
+class Refusals:
+    """The refusals of one agent: its rule, and the way to the dead letters.
+
+    Parameters
+    ----------
+    role
+        Who refuses.
+    kafka, publisher, clock
+        Where dead letters go, through whom, and when.
+    counted
+        Told of each topic whose record was refused, for the agent's own figures.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        kafka: KafkaConfig,
+        publisher: Publishes,
+        clock: Clock,
+        counted: Callable[[str], None] = lambda _topic: None,
+    ) -> None:
+        self.role = role
+        self.rule = HaltRule()
+        self._dead_letters = Topics(kafka.topic_prefix).dead_letters
+        self._publisher = publisher
+        self._clock = clock
+        self._counted = counted
+        self._gauge = REFUSED_OURS.labels(role=role)
+
+    def passed(self, topic: str, partition: int, records: int) -> None:
+        """Take note of records that were handled."""
+        self.rule.passed(topic, partition, records)
+        self._gauge.set(self.rule.recent)
+
+    def refuse(self, refused: Refused) -> None:
+        """Count a record that failed on us.
+
+        Raises
+        ------
+        TooManyRefused
+            If that is too many: nothing of the run may be acknowledged then.
+        """
+        too_many = self.rule.refused(refused.topic, refused.partition)
+        self._gauge.set(self.rule.recent)
+        if too_many is None:
+            log.warning("role %s refuses %s", self.role, refused, exc_info=refused.error)
+            return
+        message = (
+            f"{self.role} failed on {too_many}, which can't be the producers' fault; the last one "
+            f"is {refused}. Nothing of it is lost or acknowledged. Mend what fails (see the "
+            "traceback), start again, and send what was refused until now with "
+            "`tidemill dead-letters replay --reason failed`"
+        )
+        raise TooManyRefused(message) from refused.error
+
+    def letter(self, refused: Refused) -> Outgoing:
+        """Make the dead letter of a record that failed on us."""
+        topic, partition, record, error = refused
+        now_ms = self._clock.now_ms()
+        return dead_letter(
+            record, topic, partition, self.role, error, now_ms, TRIES, reason="failed"
+        )
+
+    async def publish(self, refused: Sequence[Refused]) -> None:
+        """Send the dead letters of a run, and count them once they are acked."""
+        if refused:
+            letters = [self.letter(one) for one in refused]
+            await self._publisher.publish(self._dead_letters, letters)
+            for one in refused:
+                DEAD_LETTERS.labels(role=self.role, reason="failed").inc()
+                self._counted(one.topic)
+
+
+class Sifting:
+    """One run in an agent's hands; called again after `Unavailable`, it goes on where it was.
+
+    The agent's function gets the run whole, or in parts, in order. It must be safe to repeat, and
+    a part on which it fails must have changed nothing that a repeat doesn't.
+
+    Parameters
+    ----------
+    refusals
+        Of the agent.
+    run
+        What is to be handled.
+    handle
+        The agent's function.
+    pause
+        Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        refusals: Refusals,
+        run: Run,
+        handle: Callable[[Run], Awaitable[None]],
+        pause: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._refusals = refusals
+        self._left = [run]
+        self._handle = handle
+        self._pause = pause
+        self._tries = 0
+        self._refused: list[Refused] = []
+
+    async def __call__(self) -> None:
+        """Take the run to its end: every record is handled, or a dead letter."""
+        while self._left:
+            part = self._left[-1]
+            try:
+                await self._handle(part)
+            except PROCESS_FAULTS:
+                raise
+            except Exception as error:
+                await self._failed(part, error)
+            else:
+                self._left.pop()
+                self._refusals.passed(part.topic, part.partition, len(part.records))
+        await self._refusals.publish(self._refused)
+
+    async def _failed(self, part: Run, error: Exception) -> None:
+        self._tries += 1
+        if self._tries < TRIES:
+            log.warning("role %s tries a run again: %r", self._refusals.role, error)
+            await self._pause(pause_s(self._tries))
+            return
+        self._left.pop()
+        if len(part.records) > 1:
+            # The half that is handled first lies on top.
+            half = len(part.records) // 2
+            self._left.append(part._replace(records=part.records[half:]))
+            self._left.append(part._replace(records=part.records[:half]))
+            return
+        refused = Refused(part.topic, part.partition, part.records[0], error)
+        self._refusals.refuse(refused)
+        self._refused.append(refused)
+
+
+def pause_s(tries: int) -> float:
+    """Seconds to wait after so many failed tries, drawn so that workers don't keep step."""
+    return float(PAUSE_S * 2 ** (tries - 1) * random.uniform(0.5, 1.0))
