@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.exposition import read_role_file
+from infra.logs import escaped
 from infra.roles import role_file, role_log
 from infra.tether import tethered
 
@@ -27,10 +29,33 @@ _READY = re.compile(rb"^tidemill_role_ready 1(\.0)?$", re.MULTILINE)
 
 _LAST_BYTES = 16_384
 
+_SEARCHED_BYTES = 1 << 20
+"""Of what a process said, where its reason to stop is looked for."""
+
+_CRITICAL = re.compile(r"^\S+ CRITICAL \S+ \S+: (.*)")
+
 
 def worker_command(role: str) -> list[str]:
     """`tidemill worker ROLE`, with this very Python."""
     return [sys.executable, "-m", "infra.cli", "worker", role]
+
+
+def critical_words(line: str) -> str:
+    r"""What a line of a role's log says, if it says why the process stops; in one line.
+
+    >>> critical_words("2026-05-01T09:00:00.000Z CRITICAL learner app: role learner stops: no disk")
+    'role learner stops: no disk'
+    >>> print(critical_words('{"level": "CRITICAL", "message": "it\\nstops"}'))
+    it\nstops
+    >>> critical_words("2026-05-01T09:00:00.000Z INFO    learner app: at work")
+    ''
+    """
+    if line.startswith("{") and '"CRITICAL"' in line:
+        with contextlib.suppress(ValueError):
+            said = json.loads(line)
+            return escaped(str(said.get("message"))) if said.get("level") == "CRITICAL" else ""
+    found = _CRITICAL.match(line)
+    return found[1] if found else ""
 
 
 class Child:
@@ -61,6 +86,7 @@ class Child:
         self._environ = dict(environ)
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
 
     @property
     def pid(self) -> int | None:
@@ -72,6 +98,7 @@ class Child:
         self._file.unlink(missing_ok=True)
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
+            self._log_from = log.tell()
             self._process = subprocess.Popen(
                 tethered(self._command),
                 env=self._environ,
@@ -101,15 +128,31 @@ class Child:
         return False
 
     def reason(self) -> str:
-        """Why it ended: the signal or exit code, and the last thing that it said."""
+        """Why it ended: the signal or exit code, and the reason or last thing that it said."""
         code = self.exit_code()
         if code is None:
             return "it runs"
         how = f"exit code {code}"
         if code < 0:
             how = f"killed by {signal.Signals(-code).name}"
+        if code <= 0:
+            return how
+        if critical := self._critical_line():
+            return f"{how}: {critical}"
         last = self.last_line()
-        return f"{how}; its last words: {last}" if last and code > 0 else how
+        return f"{how}; its last words: {last}" if last else how
+
+    def _critical_line(self) -> str:
+        """The first line of this start that says why the process stops; others follow it."""
+        try:
+            with self.log_path.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                start = self._log_from if self._log_from <= size else 0  # it was trimmed
+                log.seek(max(start, size - _SEARCHED_BYTES))
+                lines = log.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        return next((words for line in lines if (words := critical_words(line))), "")
 
     def last_line(self) -> str:
         """The last line in its log that isn't part of a traceback."""

@@ -1,6 +1,7 @@
 """The command `tidemill`.
 
-Exit codes: 0 done, 1 an error that is named, 2 wrong usage or settings, 130 Ctrl-C.
+Exit codes: 0 done, 1 an error that is named, 2 wrong usage or settings, 3 a role on which too many
+records fail, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
 from infra.commands.stack import demo, up, worker
-from stream.errors import SettingsError, TidemillError
+from stream.errors import (
+    TOO_MANY_REFUSED_EXIT,
+    SettingsError,
+    TidemillError,
+    TooManyRefused,
+)
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -59,7 +65,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except TidemillError as error:
         click.echo(f"tidemill: {error}", err=True)
-        return EXIT_ERROR
+        return TOO_MANY_REFUSED_EXIT if isinstance(error, TooManyRefused) else EXIT_ERROR
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_ERROR
     return 0

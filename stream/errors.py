@@ -77,6 +77,10 @@ class TooManyRefused(Halt):
     """So many records fail on us that the fault is in our code, or in what it needs."""
 
 
+TOO_MANY_REFUSED_EXIT = 3
+"""The exit code of a process that stopped for it: the next one will meet the same records."""
+
+
 def shorten(value: object, limit: int = 80) -> str:
     r"""Show a value in one line of at most `limit` characters, control characters escaped.
 

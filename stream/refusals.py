@@ -49,6 +49,9 @@ MOST_IN_A_ROW = 100
 PAUSE_S = 0.1
 """After the first failed try, doubled each time: the neighbours of a bad record wait for it."""
 
+MAX_WORDS = 400
+"""Of an error in a log line: some hold the whole value."""
+
 PROCESS_FAULTS = (Unavailable, Halt, OSError, MemoryError)
 """What says nothing about a record: it is waited out, or stops the process."""
 
@@ -65,8 +68,8 @@ class Refused(NamedTuple):
 
     def __str__(self) -> str:
         """In words, for logs and errors."""
-        kind = type(self.error).__name__
-        return f"{self.topic}[{self.partition}]@{self.record.offset}: {kind}: {self.error}"
+        words = f"{type(self.error).__name__}: {self.error}"
+        return f"{self.topic}[{self.partition}]@{self.record.offset}: {words[:MAX_WORDS]}"
 
 
 class HaltRule:

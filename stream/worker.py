@@ -15,7 +15,7 @@ from faust.transport.drivers.aiokafka import ensure_aiokafka_TP
 from faust.types import TP
 
 from stream.access import check_access
-from stream.errors import Halt
+from stream.errors import TOO_MANY_REFUSED_EXIT, Halt, TooManyRefused
 from stream.metrics import ROLE_READY
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def run_app(
     """Run a role until it is told to stop; returns the process's exit code.
 
     SIGTERM and SIGINT end the runs in flight, commit, leave the group and return 0. Whatever
-    makes the role fail returns 1, with nothing unfinished acknowledged.
+    makes the role fail returns 1, with nothing unfinished acknowledged, and 3 where too many
+    records fail on us.
 
     Parameters
     ----------
@@ -92,6 +93,8 @@ async def _run(app: StreamApp, on_ready: Callable[[], None] | None) -> int:
         os._exit(1)
     _fail_with(app, stop)
     starting.cancel()
+    if isinstance(app.failure, TooManyRefused):
+        return TOO_MANY_REFUSED_EXIT
     return 0 if app.failure is None else 1
 
 

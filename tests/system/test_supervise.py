@@ -136,6 +136,21 @@ def test_a_role_that_cannot_start_stops_all_with_its_message(
     assert not list((tmp_path / "run").glob("*.json"))
 
 
+def test_a_role_on_which_too_many_records_fail_stops_all_with_its_reason(
+    tmp_path: Path, kafka_config: KafkaConfig
+) -> None:
+    (tmp_path / "ingest-profile.refuses").write_text("51 of the last 60 records; mend the tea")
+    heard = Heard()
+    failing = stack(tmp_path, kafka_config, "supervise.start_tries=2", heard=heard)
+    with pytest.raises(Halt, match=r"ingest-profile gave up 2 times.*51 of the last.*mend the tea"):
+        failing.start()
+        wait_until(lambda: failing.failure is not None)
+        failing.check()
+    failing.stop()
+    assert sum("started again" in line for line in heard.lines) == 1
+    assert all("mend the tea" in line for line in heard.lines if "started again" in line)
+
+
 def test_a_role_that_ignores_the_stop_is_killed(tmp_path: Path, kafka_config: KafkaConfig) -> None:
     (tmp_path / "learner.stubborn").touch()
     heard = Heard()

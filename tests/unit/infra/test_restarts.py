@@ -53,6 +53,23 @@ def test_failed_starts_in_a_row_are_counted_and_end_it(policy: RestartPolicy) ->
         policy.ended(1, "no such model")
 
 
+def test_a_role_that_gives_up_again_and_again_is_not_started_for_ever(
+    policy: RestartPolicy, clock: ManualClock
+) -> None:
+    def gives_up_after(seconds: float) -> float:
+        policy.started()
+        policy.ready()
+        clock.advance(seconds)
+        return policy.ended(3, "51 of the last 1000 records")
+
+    assert [gives_up_after(61) for _ in range(2)] == [1, 1]
+    # Time at work doesn't forgive it, an hour does.
+    clock.advance(3_600)
+    assert [gives_up_after(61) for _ in range(2)] == [1, 1]
+    with pytest.raises(Halt, match=r"learner gave up 3 times \(51 of the last 1000 records\)"):
+        gives_up_after(61)
+
+
 def test_wrong_settings_are_not_tried_again(policy: RestartPolicy) -> None:
     policy.started()
     with pytest.raises(Halt, match=r"can't start with these settings \(kafka\.partitions"):
