@@ -4,7 +4,8 @@ A replay goes in five steps; a crash between any two is repaired by the same rep
 
 1. All letters up to the end as it is now are read: which is the newest of each record?
 2. The letters are read again, and each is decided on.
-3. `events` is read: whose event was accepted meanwhile?
+3. `events` is read: whose event was accepted meanwhile? For letters of `events` itself, `examples`
+   is: whose event was applied?
 4. What may go is sent to its topic, in the letters' order, and acknowledged by all replicas.
 5. What is refused again comes back as a new letter, with its count one higher.
 
@@ -27,19 +28,19 @@ from infra.demo.reading import end_offsets, read_topic
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.letters import (
-    WRITTEN_BY_SHOP,
     Filter,
     Letter,
     Verdict,
     accepted_event,
+    applied_event,
     put_back,
-    shop_topic,
+    replayable_topic,
     verdict,
 )
 from stream.outgoing import Outgoing
 from stream.publish import Publisher
 from stream.replayed import MAX_REPLAYS
-from stream.topics import Topics
+from stream.topics import REPLAYABLE, Topics
 
 BATCH = 500
 """Records sent together and waited for: the longest piece that a stopped replay repeats."""
@@ -47,7 +48,7 @@ BATCH = 500
 
 LEFT: dict[Verdict, str] = {
     "older": "a newer letter tells of the same record",
-    "accepted": "the event was accepted meanwhile",
+    "accepted": "the event counts already",
     "exhausted": f"refused again after {MAX_REPLAYS} replays",
     "cut": "too large to be kept whole; send the original from its source",
     "internal": "of a topic that Tidemill writes itself",
@@ -56,6 +57,9 @@ LEFT: dict[Verdict, str] = {
 }
 
 _Events = dict[tuple[str, str] | None, list[str]]
+
+Identify = Callable[[bytes | None], tuple[str, tuple[str, str]] | None]
+"""Reads from a record where its event was read first, and its user and id."""
 
 
 @dataclass
@@ -151,9 +155,11 @@ class Replay:
         """Take all the steps."""
         started_s = time.monotonic()
         self._find_newest()
-        shop = [f"{self._kafka.topic_prefix}{name}" for name in WRITTEN_BY_SHOP]
-        partitions = Counter(topic for topic, _ in end_offsets(self._kafka, shop))
-        self._pass_over_accepted(self._decide(partitions))
+        names = [f"{self._kafka.topic_prefix}{name}" for name in REPLAYABLE]
+        partitions = Counter(topic for topic, _ in end_offsets(self._kafka, names))
+        accepted, applied = self._decide(partitions)
+        self._pass_over(accepted, self._topics.events, accepted_event)
+        self._pass_over(applied, self._topics.examples, applied_event)
         publisher = Publisher(self._kafka, role="dead-letters")
         try:
             await self._send_chosen(publisher, partitions)
@@ -181,9 +187,13 @@ class Replay:
             if letter is not None and offset <= self._ends.get(partition, -1):
                 yield (partition, offset), letter
 
-    def _decide(self, partitions: Counter[str]) -> _Events:
-        """Step 2; returns the events to look for, with the sources of their letters."""
-        events: _Events = {}
+    def _decide(self, partitions: Counter[str]) -> tuple[_Events, _Events]:
+        """Step 2; returns the events to look for, with the sources of their letters.
+
+        First those that `events` may hold, then those that `examples` may.
+        """
+        accepted: _Events = {}
+        applied: _Events = {}
         for place, letter in self._read_again():
             newest = self._newest[letter.source][1:] == place
             if not self._wanted.takes(letter):
@@ -195,21 +205,25 @@ class Replay:
                 continue
             self._chosen[place] = letter.source
             if letter.topic in self._topics.raw_events:
-                events.setdefault(letter.event_key, []).append(letter.source)
-        return events
+                accepted.setdefault(letter.event_key, []).append(letter.source)
+            elif letter.topic == self._topics.events:
+                applied.setdefault(letter.event_key, []).append(letter.source)
+        return accepted, applied
 
-    def _pass_over_accepted(self, events: _Events) -> None:
-        """Step 3."""
+    def _pass_over(self, events: _Events, topic: str, read: Identify) -> None:
+        """Step 3, for one topic."""
         if not events:
             return
         sources, accepted = set(self._chosen.values()), set[str]()
-        for count, (_, record) in enumerate(read_topic(self._kafka, self._topics.events), 1):
-            source, key = accepted_event(record.value)
+        for count, (_, record) in enumerate(read_topic(self._kafka, topic), 1):
+            if (found := read(record.value)) is None:
+                continue
+            source, key = found
             if source in sources:
                 accepted.add(source)
             accepted.update(events.get(key, ()))
             if count % BATCH == 0:
-                self._read("events read", count)
+                self._read(f"read of {topic}", count)
         kept = {place: source for place, source in self._chosen.items() if source not in accepted}
         self.done.verdicts["accepted"] += len(self._chosen) - len(kept)
         self._chosen = kept
@@ -230,7 +244,7 @@ class Replay:
                 self.done.others += 1
                 continue
             left -= 1
-            spec = shop_topic(letter.topic, self._kafka.topic_prefix)
+            spec = replayable_topic(letter.topic, self._kafka.topic_prefix)
             assert spec is not None
             record = put_back(letter, spec, partitions[letter.topic], self._clock.now_ms())
             batch.append((letter.topic, record))

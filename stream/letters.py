@@ -2,10 +2,10 @@
 
 ```
 letter ─┬─ a newer letter tells of the same record ─► older
-        ├─ its topic is one that we write          ─► internal
+        ├─ its topic is one that we write          ─► internal (`events` apart)
         ├─ it was cut                              ─► cut
         ├─ it came back `MAX_REPLAYS` times        ─► exhausted
-        ├─ its event was accepted meanwhile        ─► accepted
+        ├─ its event counts already                ─► accepted
         ├─ its topic keeps the newest per key      ─► compacted (unless it is asked for by name)
         ├─ its topic is gone                       ─► no_topic
         └─ none of these                           ─► replay
@@ -14,7 +14,7 @@ letter ─┬─ a newer letter tells of the same record ─► older
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -25,15 +25,12 @@ from stream.deadletter import SCHEMA, SCHEMA_VERSION, readable_ids
 from stream.errors import BadRecord
 from stream.outgoing import Header, Outgoing
 from stream.replayed import MAX_REPLAYS, Mark
-from stream.topics import DAY_MS, SPECS, TopicSpec
+from stream.topics import DAY_MS, REPLAYABLE, TopicSpec
 
 Verdict = Literal[
     "replay", "older", "internal", "cut", "exhausted", "accepted", "compacted", "no_topic"
 ]
 """What is to be done with a letter."""
-
-WRITTEN_BY_SHOP = {spec.name: spec for spec in SPECS if spec.written_by == "the shop"}
-"""Only these are replayed: what we write ourselves is written anew from them."""
 
 
 class Letter(NamedTuple):
@@ -170,24 +167,39 @@ class Filter:
 
 
 class _Identity(msgspec.Struct):
-    source: str
     user_id: str
     event_id: str
+    source: str = ""
 
 
-_decode_identity = msgspec.json.Decoder(_Identity).decode
+_decode_event = msgspec.json.Decoder(_Identity).decode
+_decode_example = msgspec.msgpack.Decoder(_Identity).decode
 
 
-def accepted_event(value: bytes | None) -> tuple[str, tuple[str, str]]:
+def accepted_event(value: bytes | None) -> tuple[str, tuple[str, str]] | None:
     """Read from a record of `events` where it was read first, and its user and id."""
-    event = _decode_identity(value or b"")
+    return _identity(_decode_event, value)
+
+
+def applied_event(value: bytes | None) -> tuple[str, tuple[str, str]] | None:
+    """Read from a record of `examples` the user and the id of the event that was applied."""
+    return _identity(_decode_example, value)
+
+
+def _identity(
+    decode: Callable[[bytes], _Identity], value: bytes | None
+) -> tuple[str, tuple[str, str]] | None:
+    try:
+        event = decode(value or b"")
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None  # Somebody else wrote it; no letter is about it.
     return event.source, (event.user_id, event.event_id)
 
 
 def verdict(
     letter: Letter, wanted: Filter, partitions: Mapping[str, int], *, newest: bool
 ) -> Verdict:
-    """Decide what to do with a letter, all but `accepted`, which `events` must be read for.
+    """Decide what to do with a letter, all but `accepted`, which other topics must be read for.
 
     Parameters
     ----------
@@ -200,7 +212,7 @@ def verdict(
     newest
         Whether no later letter tells of the same record.
     """
-    spec = shop_topic(letter.topic, wanted.prefix)
+    spec = replayable_topic(letter.topic, wanted.prefix)
     if not newest:
         return "older"
     if spec is None:
@@ -214,15 +226,15 @@ def verdict(
     return "replay" if partitions.get(letter.topic) else "no_topic"
 
 
-def shop_topic(topic: str, prefix: str) -> TopicSpec | None:
-    """Find what a topic is, if the shop writes it.
+def replayable_topic(topic: str, prefix: str) -> TopicSpec | None:
+    """Find what a topic is, if its dead letters may go to it again.
 
-    >>> shop_topic("tidemill.reviews", "tidemill.").name
+    >>> replayable_topic("tidemill.reviews", "tidemill.").name
     'reviews'
-    >>> shop_topic("tidemill.examples", "tidemill.") is shop_topic("reviews", "tidemill.") is None
-    True
+    >>> replayable_topic("tidemill.examples", "tidemill."), replayable_topic("events", "tidemill.")
+    (None, None)
     """
-    return WRITTEN_BY_SHOP.get(topic.removeprefix(prefix)) if topic.startswith(prefix) else None
+    return REPLAYABLE.get(topic.removeprefix(prefix)) if topic.startswith(prefix) else None
 
 
 def put_back(letter: Letter, spec: TopicSpec, partitions: int, now_ms: int) -> Outgoing:

@@ -18,7 +18,7 @@ from stream.letters import (
     escaped,
     put_back,
     read_letter,
-    shop_topic,
+    replayable_topic,
     verdict,
 )
 from stream.outgoing import Header
@@ -51,7 +51,7 @@ def refused(record: PlainRecord, *, topic: str = TOPIC, at_ms: int = NOW_MS) -> 
 
 
 def sent_again(letter: Letter, offset: int) -> PlainRecord:
-    spec = shop_topic(letter.topic, "t.")
+    spec = replayable_topic(letter.topic, "t.")
     assert spec is not None
     back = put_back(letter, spec, 4, NOW_MS)
     return PlainRecord(back.key, back.value, offset, back.timestamp_ms or 0, back.headers)
@@ -121,13 +121,14 @@ plain = refused(PlainRecord(b"ann", b"{}", 42, NOW_MS))
         (refused(PlainRecord(b"k" * (MAX_KEY_BYTES + 1), b"x", 0)), True, "cut"),
         (refused(PlainRecord(b"k", b"x", 0, 0, [("h", b"x" * 40_000)])), True, "cut"),
         (plain._replace(topic="t.examples"), True, "internal"),
+        (plain._replace(topic="t.events"), True, "replay"),
         (plain._replace(topic="reviews"), True, "internal"),
         (plain._replace(topic="t.items"), True, "compacted"),
         (plain._replace(topic="t.clicks"), True, "no_topic"),
     ],
 )
 def test_each_letter_has_one_verdict(letter: Letter, newest: bool, expected: Verdict) -> None:
-    partitions = {TOPIC: 4, "t.items": 4}
+    partitions = {TOPIC: 4, "t.items": 4, "t.events": 4}
     assert verdict(letter, Filter(prefix="t."), partitions, newest=newest) == expected
 
 
@@ -137,7 +138,7 @@ def test_an_item_is_replayed_where_it_is_asked_for() -> None:
 
 
 def test_a_record_keeps_partition_and_time_where_they_still_hold() -> None:
-    spec = shop_topic(TOPIC, "t.")
+    spec = replayable_topic(TOPIC, "t.")
     assert spec is not None
     assert put_back(plain, spec, 4, NOW_MS)[3:] == (3, NOW_MS)
     assert put_back(plain, spec, 3, NOW_MS).partition is None
