@@ -26,6 +26,9 @@ POLL_S = 0.1
 MAX_POLL_RECORDS = 5_000
 """Records of one answer: fewer costs round trips, more delays the caller's deadline."""
 
+FIRST_OFFSETS_S = 10.0
+"""How long a question after the partitions' beginnings may take to connect."""
+
 OnRecord = Callable[[Record], object]
 """Takes a record; its `value` is `None` where the key was deleted."""
 
@@ -86,6 +89,15 @@ class BroadcastReader:
             return self._apply(on_record, timeout_s)
         except KafkaError as error:
             raise self._unavailable(error) from error
+
+    def first_offsets(self) -> dict[int, int]:
+        """Where each partition begins now: what is before was removed by the broker."""
+        try:
+            consumer = self._open(time.monotonic() + FIRST_OFFSETS_S)
+            first = consumer.beginning_offsets(list(consumer.assignment()))
+        except KafkaError as error:
+            raise self._unavailable(error) from error
+        return {place.partition: offset for place, offset in first.items()}
 
     def close(self) -> None:
         """Give the connections back."""

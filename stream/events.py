@@ -103,6 +103,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: Annotated[str, Meta(max_length=1_000)] | None = None
 
 
+class Forget(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `forget`: everything that is known of this user is to be erased."""
+
+    user_id: Id
+
+
 # What Tidemill says ----------------------------------------------------------------------------
 
 
@@ -266,6 +272,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
 json_encode = msgspec.json.Encoder().encode
 msgpack_encode = msgspec.msgpack.Encoder().encode
 
+decode_forget = msgspec.json.Decoder(Forget).decode
 decode_event = msgspec.json.Decoder(Event).decode
 decode_example = msgspec.msgpack.Decoder(Example).decode
 decode_shift = msgspec.json.Decoder(InterestShift).decode

@@ -88,6 +88,14 @@ SPECS: tuple[TopicSpec, ...] = (
         "every role",
         retention_ms=30 * DAY_MS,
     ),
+    TopicSpec(
+        "forget",
+        "user_id",
+        "users to erase, until they are",
+        events.Forget,
+        "the shop",
+        retention_ms=-1,
+    ),
 )
 
 REPLAYABLE: Mapping[str, TopicSpec] = {
@@ -129,6 +137,7 @@ class Topics:
         self.adapters = f"{prefix}adapters"
         self.recommendations = f"{prefix}recommendations"
         self.dead_letters = f"{prefix}dead-letters"
+        self.forget = f"{prefix}forget"
 
     @property
     def raw_events(self) -> tuple[str, str, str]:

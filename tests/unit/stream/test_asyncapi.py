@@ -12,7 +12,8 @@ from stream.asyncapi import DIALECT, EXAMPLES, FOLDER, document, files, schema_o
 from stream.batching import PlainRecord
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
-from stream.events import Item, Request, json_encode
+from stream.events import Forget, Item, Request, json_encode
+from stream.forget import parse_forget
 from stream.parse import TopicKind, parse_event, parse_item, parse_request
 from stream.shop import Shop
 from stream.topics import RAW_EVENT_TOPICS, SPECS
@@ -71,8 +72,8 @@ def test_the_examples_are_what_the_parsers_take(topic: str) -> None:
     if topic in RAW_EVENT_TOPICS:
         parse_event(cast(TopicKind, topic), value, "s", NOW_MS, NOW_MS)
     else:
-        parse: Any = {"items": parse_item, "requests": parse_request}[topic]
-        assert isinstance(parse(PlainRecord(None, value, 0)), Item | Request)
+        parse: Any = {"items": parse_item, "requests": parse_request, "forget": parse_forget}[topic]
+        assert isinstance(parse(PlainRecord(None, value, 0)), Item | Request | Forget)
 
 
 def test_the_schemas_hold_for_a_whole_shop() -> None:
