@@ -7,11 +7,12 @@ test itself, which no network fault touches; one for the controllers' quorum.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 import uuid
 from pathlib import Path
-from random import Random
+from random import Random, SystemRandom
 
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
@@ -32,7 +33,7 @@ class Cluster:
     """
 
     def __init__(self, folder: Path, brokers: int = 3) -> None:
-        ports = _free_ports(3 * brokers)
+        ports = free_ports(3 * brokers)
         self._client, self._inner, quorum = (
             ports[n * brokers : (n + 1) * brokers] for n in range(3)
         )
@@ -138,13 +139,18 @@ class Cluster:
             admin.close()
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, below those that the system gives to outgoing connections.
+
+    So a port stays free while the broker behind it is dead.
+    """
+    found: list[int] = []
+    for port in SystemRandom().sample(range(20_000, 32_000), 1_000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    message = f"no {count} ports are free between 20000 and 32000"
+    raise AssertionError(message)
