@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from stream.errors import BadRecord
+from stream.errors import BadRecord, Halt
 from stream.events import AdapterVersion
 
 FORMAT = 4
@@ -115,13 +115,32 @@ class Snapshots:
         return digest
 
     def newest(self) -> Saved | None:
-        """The newest snapshot that is whole; a damaged one is named in the log and passed over."""
+        """The newest snapshot that is whole; a damaged one is named in the log and passed over.
+
+        Raises
+        ------
+        Halt
+            If a newer release wrote it: to go on from an older one would lose what that one learnt.
+        """
         for number in reversed(self.numbers()):
+            self._refuse_newer(number)
             try:
                 return read_snapshot(self.path(number))
             except BadRecord as error:
                 log.warning("snapshot %s is passed over: %s", self.path(number), error)
         return None
+
+    def _refuse_newer(self, number: int) -> None:
+        try:
+            known = _manifest(self.path(number)).format
+        except (OSError, ValueError, msgspec.MsgspecError):
+            return  # damaged, which reading it will say
+        if known > FORMAT:
+            msg = (
+                f"the snapshot {self.path(number)} has format {known}, this program knows "
+                f"{FORMAT}: start the newer program again, or move {self.folder} away to begin anew"
+            )
+            raise Halt(msg)
 
 
 def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:

@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 
 from learner.online import OnlineLearner
-from learner.snapshot import Saved, Snapshots, load_version, publish_version, read_snapshot
+from learner.snapshot import (
+    FORMAT,
+    Saved,
+    Snapshots,
+    load_version,
+    publish_version,
+    read_snapshot,
+)
 from learner.state import load_learner, save_learner
-from stream.errors import BadRecord
+from stream.errors import BadRecord, Halt
 from stream.events import AdapterVersion
 from tests.unit.learner.toy import CONFIG, catalogue, habits, shelf
 
@@ -93,6 +100,15 @@ def published(tmp_path: Path, number: int) -> AdapterVersion:
         created_ms=5,
         figures={"ndcg10": 0.25},
     )
+
+
+def test_a_snapshot_of_a_newer_release_stops_the_process(three: Snapshots) -> None:
+    manifest = three.path(3) / "manifest.json"
+    said = msgspec.json.decode(manifest.read_bytes())
+    said["format"] = FORMAT + 1
+    manifest.write_bytes(msgspec.json.encode(said))
+    with pytest.raises(Halt, match=rf"has format {FORMAT + 1}, this program knows {FORMAT}: start"):
+        three.newest()
 
 
 def test_a_version_is_read_as_it_was_published(tmp_path: Path) -> None:

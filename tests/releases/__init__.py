@@ -1,0 +1,1 @@
+"""What earlier releases left behind, kept to see that this one goes on from it."""
