@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import sys
 import tempfile
@@ -12,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.run import Plan, Played, Theatre, clear
+from tests.chaos.findings import Verdict
+from tests.chaos.run import Plan, Played, Theatre
 from tests.chaos.schedule import KINDS
 
 EXAMPLE = """\
@@ -52,8 +54,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return chosen
 
 
-def figures(played: Played) -> dict[str, Any]:
-    """What the run itself knows."""
+def figures(played: Played, verdict: Verdict) -> dict[str, Any]:
+    """What the run knows of itself, and what the comparison found."""
     director = played.director
     recoveries = sorted(k.recovery_s for k in director.kills if k.recovery_s is not None)
     found: dict[str, float | None] = {"p50": None, "p95": None, "max": None}
@@ -66,9 +68,18 @@ def figures(played: Played) -> dict[str, Any]:
         "kills_in_work": sum(kill.in_work for kill in director.kills),
         "by_kind": dict(sorted(director.by_kind.items())),
         "skipped": dict(director.skipped),
-        "events": played.producers.events,
+        "events": verdict.events,
+        "accepted": verdict.accepted,
+        "duplicates": verdict.duplicates,
+        "dead_letters": verdict.dead_letters,
+        "lost": verdict.lost,
+        "double": verdict.double,
+        "requests": verdict.requests,
+        "unanswered": verdict.unanswered,
+        "state_mismatches": verdict.state_mismatches,
         "recovery_s": found,
         "crashes": played.crashes,
+        "differences": verdict.differences[:10],
         "seconds": round(played.seconds, 1),
     }
 
@@ -95,11 +106,13 @@ def main(arguments: Sequence[str]) -> int:
     with Theatre(plan, say) as theatre:
         theatre.open()
         played = theatre.play()
-        result = figures(played)
+        verdict = theatre.verdict()
     if chosen.folder is None:
-        clear(folder)
-    print(json.dumps(result), flush=True)
-    return 0
+        shutil.rmtree(folder, ignore_errors=True)
+    for difference in verdict.differences:
+        say(difference)
+    print(json.dumps(figures(played, verdict)), flush=True)
+    return 0 if verdict.clean else 1
 
 
 if __name__ == "__main__":

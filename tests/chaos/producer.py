@@ -81,7 +81,7 @@ class Producers(threading.Thread):
         self._stopped.set()
 
     def send_all(self, records: Iterable[ShopRecord]) -> None:
-        """Send records at once and wait for their acknowledgement: the catalogue, before the rest."""
+        """Send records at once and wait until all are acknowledged."""
         for record in records:
             self._send(record)
         self._settle()

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from features.store_config import StoreConfig
+from features.store_feast import FeastStore
 from infra.settings import Settings
 from infra.topic_admin import create_topics
 from stream.clock import SystemClock
@@ -30,7 +31,8 @@ from tests.chaos.producer import Producers
 from tests.chaos.redis_server import RedisServer
 from tests.chaos.roles import Process
 from tests.chaos.schedule import PROCESSES, draw
-from tests.chaos.shop import HardShop
+from tests.chaos.shop import HardShop, catalogue
+from tests.chaos.verdict import Verdict, judge, read_left
 from tests.chaos.watch import Watch
 
 PARTITIONS = 8
@@ -75,10 +77,8 @@ class Plan(NamedTuple):
 
 
 class Played(NamedTuple):
-    """A run that is over, and everything that a verdict needs."""
+    """A run that is over, and what it knows of itself."""
 
-    kafka: KafkaConfig
-    settings: Settings
     producers: Producers
     director: Director
     crashes: list[str]
@@ -142,7 +142,7 @@ class Theatre:
     def play(self) -> Played:
         """Steps 3 to 5."""
         plan, started_s = self._plan, time.monotonic()
-        shop = HardShop(plan.seed, SystemClock().now_ms(), plan.rate_per_s)
+        opens = (plan.seed, SystemClock().now_ms(), plan.rate_per_s)
         faults = draw(plan.seed, plan.kills, plan.only)
         total = len(faults)
 
@@ -155,7 +155,7 @@ class Theatre:
 
         producers = Producers(
             self.kafka,
-            shop.records(),
+            HardShop(*opens).records(),
             events=plan.events,
             rate_per_s=plan.rate_per_s,
             allowed=allowed,
@@ -172,7 +172,7 @@ class Theatre:
         director = Director(
             stage, faults, lambda: producers.events / plan.events, self._say, plan.seed
         )
-        producers.send_all(shop.shop.item_records())
+        producers.send_all(catalogue(*opens, plan.events))
         self._until(lambda: self._unread("learner") == 0, START_TIMEOUT_S, "items are not encoded")
         self._say(f"{total} faults over {plan.events} events")
         producers.start()
@@ -193,7 +193,20 @@ class Theatre:
         everyone = (*self.processes.values(), self.extra)
         crashes = [crash for process in everyone for crash in process.crashes]
         seconds = time.monotonic() - started_s
-        return Played(self.inner, self.settings, producers, director, crashes, seconds)
+        return Played(producers, director, crashes, seconds)
+
+    def verdict(self) -> Verdict:
+        """Step 6."""
+        self._say("reading everything back, and comparing")
+        config = msgspec.structs.replace(
+            self.settings.section(StoreConfig), directory=str(self.folder / "judge")
+        )
+        store = FeastStore(config)
+        try:
+            models = self.folder / "learner" / "models"
+            return judge(read_left(self.inner, store, models, catalogue_whole=True))
+        finally:
+            store.close()
 
     def _process(self, name: str) -> Process:
         return Process(name, self.settings, self.folder / name, self._say)
@@ -240,8 +253,3 @@ class Theatre:
             f"{total - director.open}/{total} faults, {len(director.kills)} kills, unread {lags}, "
             f"{states}"
         )
-
-
-def clear(folder: Path) -> None:
-    """Remove what a run left."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,10 @@
 
 Beside the shop's own duplicates and broken records there are events that come late or out of
 order, copies of an event hours later in event time and on another partition, events without an id,
-requests that are sent twice, and broken requests and items. Pure and seeded.
+requests that are sent twice, and broken requests. Pure and seeded.
+
+The catalogue is whole before the first event: what the shop will ever sell is found by letting it
+run once in advance. So a reference knows what every role knew of each item.
 """
 
 from __future__ import annotations
@@ -36,10 +39,30 @@ TWICE_SHARE, TWICE_RECORDS = 0.1, (1, 40)
 """Requests sent again under the same id."""
 
 BROKEN_REQUEST_SHARE = 0.02
-BROKEN_ITEM_SHARE = 0.001
 
 BROKEN_REQUESTS = (b"", b"recommend!", b"[]", b'{"request_id": "r"}', b'{"user_id": "u", "k": 0}')
-BROKEN_ITEMS = (b"", b"{", b'{"item_id": 7}')
+
+
+def catalogue(seed: int, start_ms: int, rate_per_s: float, events: int) -> list[ShopRecord]:
+    """Every item that the shop will sell in so many events, as it is at the end of them."""
+    shop = _shop(seed, start_ms, rate_per_s)
+    newest = {record.key: record for record in shop.item_records()}
+    while shop.events < events:
+        newest |= {record.key: record for record in shop.step() if record.topic_kind == "items"}
+    return list(newest.values())
+
+
+def _shop(seed: int, start_ms: int, rate_per_s: float) -> Shop:
+    config = ShopConfig(
+        items=120,
+        shoppers=2_000,
+        open_visits=64,
+        start_ms=start_ms,
+        mean_gap_ms=1000.0 / rate_per_s,
+        duplicate_share=0.02,
+        broken_share=0.02,
+    )
+    return Shop(seed, config)
 
 
 class HardShop:
@@ -56,25 +79,14 @@ class HardShop:
     """
 
     def __init__(self, seed: int, start_ms: int, rate_per_s: float) -> None:
-        self.shop = Shop(
-            seed,
-            ShopConfig(
-                items=120,
-                shoppers=2_000,
-                open_visits=64,
-                start_ms=start_ms,
-                mean_gap_ms=1000.0 / rate_per_s,
-                duplicate_share=0.02,
-                broken_share=0.02,
-            ),
-        )
+        self._shop = _shop(seed, start_ms, rate_per_s)
         self._rng = Random(f"hard shop {seed}")
         self._held: list[tuple[int, int, ShopRecord]] = []
         self._records = 0
 
     def records(self) -> Iterator[ShopRecord]:
         """Everything that is sent, in this order."""
-        for record in self.shop.records():
+        for record in self._shop.records():
             self._records += 1
             yield from self._made_hard(record)
             while self._held and self._held[0][0] <= self._records:
@@ -91,11 +103,8 @@ class HardShop:
                 yield record._replace(value=value, label="broken")
         elif record.label == "event" and record.topic_kind in RAW_EVENT_TOPICS:
             yield from self._event(record)
-        else:
+        elif record.topic_kind != "items":
             yield record
-            if rng.random() < BROKEN_ITEM_SHARE:
-                value = rng.choice(BROKEN_ITEMS)
-                yield ShopRecord("items", b"broken", value, record.ts_ms, "broken")
 
     def _event(self, record: ShopRecord) -> Iterator[ShopRecord]:
         rng = self._rng

@@ -239,7 +239,7 @@ def arm(name: str, passes: int, die: Callable[[str], None] | None = None) -> Non
         if left == 0:
             die(f"{name}, pass {passes}")
 
-    setattr(home, attribute, _wrapped(real, point, reached, lambda: left == 1))
+    setattr(home, attribute, wrapped(real, point, reached, lambda: left == 1))
 
 
 def resolve(at: str) -> tuple[Any, str, Any]:
@@ -256,9 +256,11 @@ def resolve(at: str) -> tuple[Any, str, Any]:
         raise LookupError(msg) from error
 
 
-def _wrapped(
+def wrapped(
     real: Callable[..., Any], point: Point, reached: Callable[[], None], due: Callable[[], bool]
 ) -> Callable[..., Any]:
+    """The function of a point, which calls `reached` at each pass; `due` says whether to halve."""
+
     def before(arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
         counts = bool(point.where(*arguments))
         if counts and point.when == "before":
