@@ -14,37 +14,28 @@ run ─► handled ─► done
 ```
 
 The dead letters wait until the whole run is through, so that a fault that hits everything stops
-the process before it has flooded the topic. The counts live in memory: a restart begins anew, and
-as nothing of the run was acknowledged, it meets the same records again.
+the process before it has flooded the topic. `stream.halt_rule` says what is too many.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from stream.batching import Record, Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.deadletter import dead_letter
 from stream.errors import Halt, TooManyRefused, Unavailable
+from stream.halt_rule import HaltRule
 from stream.metrics import DEAD_LETTERS, REFUSED_OURS
 from stream.outgoing import Outgoing, Publishes
 from stream.topics import Topics
 
 TRIES = 3
 """Of a run with something in it that fails. A fault that passes by itself is gone by then."""
-
-WINDOW = 1_000
-MOST_IN_WINDOW = WINDOW * 5 // 100
-"""More refusals than this among the newest `WINDOW` records, and the agent halts. A count, not a
-share of what was read so far: the first record after a start may well be the one that fails."""
-
-MOST_IN_A_ROW = 100
-"""So many on one partition, and the agent halts, however busy its other partitions are."""
 
 PAUSE_S = 0.1
 """After the first failed try, doubled each time: the neighbours of a bad record wait for it."""
@@ -55,16 +46,19 @@ MAX_WORDS = 400
 PROCESS_FAULTS = (Unavailable, Halt, OSError, MemoryError)
 """What says nothing about a record: it is waited out, or stops the process."""
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
 class Refused(NamedTuple):
-    """A record that failed on us, where it stood, and with what."""
+    """A record that failed on us, where it stood, with what, and at which try."""
 
     topic: str
     partition: int
     record: Record
     error: Exception
+    tries: int = TRIES
 
     def __str__(self) -> str:
         """In words, for logs and errors."""
@@ -72,76 +66,49 @@ class Refused(NamedTuple):
         return f"{self.topic}[{self.partition}]@{self.record.offset}: {words[:MAX_WORDS]}"
 
 
-class HaltRule:
-    """Counts what is refused for a reason on our side, and says when to stop.
-
-    Examples
-    --------
-    >>> rule = HaltRule()
-    >>> rule.passed("events", 0, 2_000)
-    >>> [rule.refused("events", 0) for _ in range(50)][-1]
-    >>> rule.refused("events", 0)
-    '51 of the last 1000 records'
-    """
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._refused_at: deque[int] = deque()
-        self._in_a_row: dict[tuple[str, int], int] = {}
-
-    @property
-    def recent(self) -> int:
-        """How many of the newest `WINDOW` records were refused."""
-        while self._refused_at and self._refused_at[0] <= self._seen - WINDOW:
-            self._refused_at.popleft()
-        return len(self._refused_at)
-
-    def passed(self, topic: str, partition: int, records: int) -> None:
-        """Records that were handled, or refused because of their producer."""
-        self._seen += records
-        self._in_a_row.pop((topic, partition), None)
-
-    def refused(self, topic: str, partition: int) -> str | None:
-        """One record more that was refused; returns what is too much, if it is."""
-        place = (topic, partition)
-        self._seen += 1
-        self._refused_at.append(self._seen)
-        self._in_a_row[place] = self._in_a_row.get(place, 0) + 1
-        if self.recent > MOST_IN_WINDOW:
-            return f"{self.recent} of the last {min(self._seen, WINDOW)} records"
-        if self._in_a_row[place] >= MOST_IN_A_ROW:
-            return f"{self._in_a_row[place]} records in a row of {topic}[{partition}]"
-        return None
-
-
-class Refusals:
-    """The refusals of one agent: its rule, and the way to the dead letters.
+class Refusing:
+    """The refusals of one agent, wherever its dead letters go.
 
     Parameters
     ----------
     role
         Who refuses.
-    kafka, publisher, clock
-        Where dead letters go, through whom, and when.
-    counted
-        Told of each topic whose record was refused, for the agent's own figures.
+    clock
+        The time of day.
     """
 
-    def __init__(
-        self,
-        role: str,
-        kafka: KafkaConfig,
-        publisher: Publishes,
-        clock: Clock,
-        counted: Callable[[str], None] = lambda _topic: None,
-    ) -> None:
+    def __init__(self, role: str, clock: Clock) -> None:
         self.role = role
         self.rule = HaltRule()
-        self._dead_letters = Topics(kafka.topic_prefix).dead_letters
-        self._publisher = publisher
         self._clock = clock
-        self._counted = counted
         self._gauge = REFUSED_OURS.labels(role=role)
+        self._read_up_to: dict[tuple[str, int], int] = {}
+
+    def read(self, run: Run, read: Callable[[Record], T]) -> tuple[list[T], list[Refused]]:
+        """Read the records of a topic that we write: what they hold, and those that can't be read.
+
+        For agents that hold their runs back, so that no run can be cut. Each record is read once:
+        its bytes won't change. A run that is read again isn't counted again.
+        """
+        values: list[T] = []
+        outcomes: list[Refused | None] = []
+        for record in run.records:
+            try:
+                values.append(read(record))
+                outcomes.append(None)
+            except PROCESS_FAULTS:
+                raise
+            except Exception as error:
+                outcomes.append(Refused(run.topic, run.partition, record, error, tries=1))
+        place = run.topic, run.partition
+        if run.last_offset > self._read_up_to.get(place, -1):
+            for outcome in outcomes:
+                if outcome is None:
+                    self.passed(*place, 1)
+                else:
+                    self.refuse(outcome)
+            self._read_up_to[place] = run.last_offset
+        return values, [outcome for outcome in outcomes if outcome is not None]
 
     def passed(self, topic: str, partition: int, records: int) -> None:
         """Take note of records that were handled."""
@@ -171,11 +138,38 @@ class Refusals:
 
     def letter(self, refused: Refused) -> Outgoing:
         """Make the dead letter of a record that failed on us."""
-        topic, partition, record, error = refused
+        topic, partition, record, error, tries = refused
         now_ms = self._clock.now_ms()
         return dead_letter(
-            record, topic, partition, self.role, error, now_ms, TRIES, reason="failed"
+            record, topic, partition, self.role, error, now_ms, tries, reason="failed"
         )
+
+
+class Refusals(Refusing):
+    """The refusals of one agent, with the way to the dead letters.
+
+    Parameters
+    ----------
+    role
+        Who refuses.
+    kafka, publisher, clock
+        Where dead letters go, through whom, and when.
+    counted
+        Told of each topic whose record was refused, for the agent's own figures.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        kafka: KafkaConfig,
+        publisher: Publishes,
+        clock: Clock,
+        counted: Callable[[str], None] = lambda _topic: None,
+    ) -> None:
+        super().__init__(role, clock)
+        self._dead_letters = Topics(kafka.topic_prefix).dead_letters
+        self._publisher = publisher
+        self._counted = counted
 
     async def publish(self, refused: Sequence[Refused]) -> None:
         """Send the dead letters of a run, and count them once they are acked."""

@@ -14,18 +14,10 @@ from stream.batching import PlainRecord, Run
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
 from stream.errors import Halt, TooManyRefused, Unavailable
+from stream.halt_rule import MOST_IN_A_ROW, MOST_IN_WINDOW, WINDOW, HaltRule
 from stream.metrics import DEAD_LETTERS
 from stream.outgoing import Outgoing
-from stream.refusals import (
-    MOST_IN_A_ROW,
-    MOST_IN_WINDOW,
-    TRIES,
-    WINDOW,
-    HaltRule,
-    Refusals,
-    Sifting,
-    pause_s,
-)
+from stream.refusals import TRIES, Refusals, Sifting, pause_s
 
 PLACE = ("events", 0)
 
@@ -174,6 +166,23 @@ def test_when_a_neighbour_is_away_in_between_the_run_goes_on_where_it_was() -> N
     assert asyncio.run(guarded()) == 2  # the store once, the broker once
     assert agent.done == [n for n in range(16) if n not in (5, 9)]
     assert offsets_of(shelf.letters) == [5, 9]
+
+
+def test_what_cannot_be_read_is_refused_alone_and_counted_once() -> None:
+    def read(record: PlainRecord) -> int:
+        return 100 // (record.offset % 10)
+
+    shelf = Shelf()
+    refusals = refusals_on(shelf)
+    for _ in range(3):  # a broker that was away: the run is read again
+        values, refused = refusals.read(run_of(60), read)  # type: ignore[arg-type]
+    assert len(values) == 54
+    assert [one.record.offset for one in refused] == [0, 10, 20, 30, 40, 50]
+    assert refusals.rule.recent == 6
+    asyncio.run(refusals.publish(refused))
+    assert dict(shelf.letters[0].headers)["tidemill.dlq.attempt"] == b"1"
+    with pytest.raises(TooManyRefused):
+        refusals.read(run_of(500, start=60), read)  # type: ignore[arg-type]
 
 
 # The halt rule ----------------------------------------------------------------------------------
