@@ -106,7 +106,7 @@ def main(arguments: Sequence[str]) -> int:
     with Theatre(plan, say) as theatre:
         theatre.open()
         played = theatre.play()
-        verdict = theatre.verdict()
+        verdict = theatre.verdict(played.producers)
     if chosen.folder is None:
         shutil.rmtree(folder, ignore_errors=True)
     for difference in verdict.differences:

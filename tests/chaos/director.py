@@ -23,7 +23,7 @@ from tests.chaos.schedule import Fault
 from tests.chaos.watch import Sample, Watch
 from tests.chaos.worker import Orders
 
-IN_WORK_WAIT_S = 10.0
+IN_WORK_WAIT_S = 60.0
 """A kill waits so long for its target to have work in hand; then it comes all the same."""
 
 AIMED_WAIT_S = 40.0
@@ -180,39 +180,35 @@ class Director:
     # Processes ----------------------------------------------------------------------------------
 
     def _hit(self, fault: Fault) -> bool:
+        """Kill a process, tell it where to die, or stop it in its tracks, if now is the moment."""
         process = self._stage.processes[fault.target]
         if fault.target in self._busy or fault.target in self._armed:
             return False
-        if fault.how == "starting" and process.state == "starting":
-            self._kill(fault)
-            return True
-        if process.state != "ready" or fault.how == "starting":
-            # A kill at a start waits for one: the process's next kill brings it about.
-            return fault.how == "starting" and self._late(fault) and self._kill_now(fault)
-        if any(kill.recovery_s is None and kill.target == fault.target for kill in self.kills):
-            return False
-        if fault.kind == "aimed":
-            process.order(Orders(die_at=fault.how))
-            self._armed[fault.target] = (fault, time.monotonic() + AIMED_WAIT_S)
-            return True
-        if not self._in_work(process) and not self._late(fault):
-            return False
-        if fault.kind == "kill":
-            self._kill(fault)
-            return True
+        late = time.monotonic() - self._due[fault] > IN_WORK_WAIT_S
+        if fault.how == "starting":
+            # The process's next kill brings a start about; at the end of the stream none comes.
+            now = process.state == "starting" or (late and process.state == "ready")
+        elif process.state != "ready" or self._recovering(process):
+            now = False
+        else:
+            now = fault.kind == "aimed" or late or self._in_work(process)
+        if now:
+            {"kill": self._kill, "aimed": self._arm, "zombie": self._pause}[fault.kind](fault)
+        return now
+
+    def _recovering(self, process: Process) -> bool:
+        return any(kill.recovery_s is None and kill.target == process.name for kill in self.kills)
+
+    def _arm(self, fault: Fault) -> None:
+        self._stage.processes[fault.target].order(Orders(die_at=fault.how))
+        self._armed[fault.target] = (fault, time.monotonic() + AIMED_WAIT_S)
+
+    def _pause(self, fault: Fault) -> None:
+        process = self._stage.processes[fault.target]
         process.pause()
         self.by_kind["zombie"] += 1
         self._say(f"zombie {fault.target} {fault.seconds:g} s")
-        return self._later(fault.seconds, process.resume, fault.target)
-
-    def _late(self, fault: Fault) -> bool:
-        return time.monotonic() - self._due[fault] > IN_WORK_WAIT_S
-
-    def _kill_now(self, fault: Fault) -> bool:
-        ready = self._stage.processes[fault.target].state == "ready"
-        if ready:
-            self._kill(fault)
-        return ready
+        self._later(fault.seconds, process.resume, fault.target)
 
     def _kill(self, fault: Fault) -> None:
         process = self._stage.processes[fault.target]

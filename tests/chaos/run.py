@@ -32,6 +32,7 @@ from tests.chaos.redis_server import RedisServer
 from tests.chaos.roles import Process
 from tests.chaos.schedule import PROCESSES, draw
 from tests.chaos.shop import HardShop, catalogue
+from tests.chaos.topic_log import Logs
 from tests.chaos.verdict import Verdict, judge, read_left
 from tests.chaos.watch import Watch
 
@@ -195,7 +196,7 @@ class Theatre:
         seconds = time.monotonic() - started_s
         return Played(producers, director, crashes, seconds)
 
-    def verdict(self) -> Verdict:
+    def verdict(self, producers: Producers) -> Verdict:
         """Step 6."""
         self._say("reading everything back, and comparing")
         config = msgspec.structs.replace(
@@ -204,9 +205,18 @@ class Theatre:
         store = FeastStore(config)
         try:
             models = self.folder / "learner" / "models"
-            return judge(read_left(self.inner, store, models, catalogue_whole=True))
+            left = read_left(self.inner, store, models, catalogue_whole=True)
+            self._check_acked(left.logs, producers)
+            return judge(left)
         finally:
             store.close()
+
+    def _check_acked(self, logs: Logs, producers: Producers) -> None:
+        """The brokers hold what they acknowledged, or nothing else is worth a look."""
+        for name in ("clicks", "purchases", "reviews", "requests"):
+            there = {(record.partition, record.offset) for record in getattr(logs, name)}
+            gone = set(producers.acked.get(name, ())) - there
+            assert not gone, f"acknowledged, and not on {name}: {sorted(gone)[:5]}"
 
     def _process(self, name: str) -> Process:
         return Process(name, self.settings, self.folder / name, self._say)
