@@ -6,9 +6,12 @@ topic tidemill.requests read
 topic tidemill.examples read
 topic tidemill.item-vectors read
 topic tidemill.adapters read
+topic tidemill.forget read
 topic tidemill.recommendations write
 topic tidemill.dead-letters write
 group tidemill.serving read
+topic tidemill.recommendations read
+transactional_id tidemill.serving write
 """
 
 from __future__ import annotations
@@ -31,20 +34,20 @@ from stream.topics import RAW_EVENT_TOPICS
 class Right(NamedTuple):
     """Operations on one thing, or, where `prefixed`, on all whose names begin so."""
 
-    kind: Literal["topic", "group"]
+    kind: Literal["topic", "group", "transactional_id"]
     name: str
     operations: tuple[str, ...]
     prefixed: bool = False
 
 
 _READS = {
-    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "item-vectors"),
-    "learner": ("items", "examples", "item-vectors"),
-    "serving": ("requests", "examples", "item-vectors", "adapters"),
+    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "item-vectors", "forget"),
+    "learner": ("items", "examples", "item-vectors", "forget"),
+    "serving": ("requests", "examples", "item-vectors", "adapters", "forget"),
 }
 
 _WRITES = {
-    "ingest-profile": ("events", "examples", "interest-shifts", "dead-letters"),
+    "ingest-profile": ("events", "examples", "interest-shifts", "dead-letters", "forget"),
     "learner": ("item-vectors", "adapters", "dead-letters"),
     "serving": ("recommendations", "dead-letters"),
 }
@@ -60,7 +63,15 @@ def rights(role: str, prefix: str) -> list[Right]:
     found += [Right("topic", f"{prefix}{name}", ("write",)) for name in _WRITES[role]]
     if role == "ingest-profile":
         found.append(Right("topic", f"{prefix}{role}-", _CHANGELOGS, prefixed=True))
-    return [*found, Right("group", f"{prefix}{role}", ("read",))]
+    found.append(Right("group", f"{prefix}{role}", ("read",)))
+    if role == "serving":
+        found += [
+            # What it answered lately, so that a repeated request gets the same answer.
+            Right("topic", f"{prefix}recommendations", ("read",)),
+            # Answers and offsets in one transaction, under `<prefix>serving-…`.
+            Right("transactional_id", f"{prefix}{role}", ("write",), prefixed=True),
+        ]
+    return found
 
 
 def acls(role: str, prefix: str, user: str) -> list[ACL]:

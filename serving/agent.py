@@ -1,18 +1,20 @@
 """The serving role: requests in, recommendations out, one thread.
 
-An offset counts as done when the answers to everything up to it are acked; see `consume_kafka`.
+An offset counts as done when the answers to everything up to it are committed; see
+`consume_kafka`.
 
 The loop:
 
 1. hear what is new of items and model versions, swap the model if one is loaded;
-2. poll requests, and users' events where pushes are on;
+2. poll requests, and users' events where pushes are on; choose whom to answer first (`backlog`);
+   with new partitions, read back what was answered lately;
 3. decode, refuse, decide pushes;
 4. read the features of all users of the micro-batch in one call, rank, diversify, explain;
-5. send refused records and answers, wait until all are acked;
-6. commit offsets.
+5. send refused records, answers and offsets in one transaction.
 
-A crash before 5 leaves no trace; one between 5 and 6 repeats answers under the same ids. A broker
-or store that is away is waited for, with the micro-batch in hand.
+A crash before the end of 5 leaves no trace that a reader of committed records sees. A broker or
+store that is away is waited for, with the micro-batch in hand. A micro-batch whose partitions went
+to another worker is dropped: it is answered there.
 """
 
 from __future__ import annotations
@@ -25,16 +27,19 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
 
 from features.catalog import Catalog
 from features.store import OnlineStore
-from serving.answer import ROLE, Answerer, Replies, Work
+from serving.answer import ROLE, Answerer, Replies, Taken, Work
+from serving.backlog import Backlog
 from serving.config import ServingConfig
-from serving.consume_kafka import Inbox
+from serving.consume_kafka import Inbox, Offsets
 from serving.index import ItemIndex
 from serving.ranker import Models
+from serving.recent_kafka import RecentReader
 from serving.recommend import Recommender
-from serving.send_kafka import Outbox
+from serving.send_kafka import Moved, Outbox
 from serving.swap import AdapterSwap
 from stream.access import check_access, refusal
 from stream.broadcast import BroadcastReader
@@ -49,6 +54,8 @@ from stream.metrics import (
     CATALOGUE_ITEMS,
     DEAD_LETTERS,
     EVENT_AGE_SECONDS,
+    REPEATED_ANSWERS,
+    REQUESTS_WAITING,
     RETRIES,
     ROLE_READY,
     RUN_RECORDS,
@@ -62,6 +69,12 @@ _T = TypeVar("_T")
 
 _LOAD_SLICE_S = 5.0
 """A look at whether to stop, while a long catalogue is read: each slice goes on from the last."""
+
+_RECALL_SLICE_S = 30.0
+"""The same, while the answers of the last minutes are read back."""
+
+_IDLE_COMMIT_S = 1.0
+"""Offsets of records that bring no answer wait for the next answer, or this long."""
 
 _FIRST_MODEL_S = 30.0
 """Wait for the newest model at start, so that the first answers have it; then go on without."""
@@ -114,9 +127,12 @@ class ServingLoop:
         self._swap = AdapterSwap(models, catalog, config.model)
         self._recommender = Recommender(self._index, models.untrained(catalog), config, self._clock)
         self._answerer = Answerer(store, self._recommender, config, self._topics, self._clock)
+        self._backlog = Backlog(config, self._topics.requests, self._clock)
+        self._recent = RecentReader(kafka, config.repeat_window_s)
         self._outbox = Outbox(kafka, config)
         self._stop = threading.Event()
         self._followed_s = 0.0
+        self._committed_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Answer until `stop` is set; then finish the micro-batch in hand, commit and leave."""
@@ -129,13 +145,18 @@ class ServingLoop:
             versions = self._insist(lambda: BroadcastReader(self._kafka, self._topics.adapters))
             readers.append(versions)
             self._load(items, versions)
-            inbox = self._insist(
-                lambda: Inbox(self._kafka, self._config, self._answerer.debounce.drop)
-            )
             while not stop.is_set():
+                if inbox is None:
+                    self._insist(self._outbox.open)
+                    inbox = self._insist(lambda: Inbox(self._kafka, self._config, self._revoked))
                 self._follow(items, versions)
-                self._answer_one_batch(inbox)
-                ROLE_READY.set(inbox.joined)
+                try:
+                    self._answer_one_batch(inbox)
+                except Moved as error:
+                    _log.warning("left to the group what was in hand: %s", error)
+                    self._leave(inbox)
+                    inbox = None
+                ROLE_READY.set(inbox is not None and inbox.joined)
         except _Stopped:
             _log.info("stopped while waiting; what was in hand is answered after the next start")
         finally:
@@ -180,23 +201,76 @@ class ServingLoop:
             ADAPTER_VERSION.set(swap.ranker.version or 0)
 
     def _answer_one_batch(self, inbox: Inbox) -> None:
-        """Steps 2 to 6."""
-        records = self._insist(lambda: inbox.poll(self._longest_wait_s()))
+        """Steps 2 to 5."""
+        records = self._next_batch(inbox)
         started_s = self._clock.monotonic_s()
         work = self._answerer.take(records)
-        if work.asks:
-            replies = self._insist(lambda: self._answerer.answer(work))
-            self._insist(lambda: self._send(work, replies))
-            self._measure(work, replies, started_s)
-        elif work.refused:
-            self._insist(lambda: self._outbox.send(self._topics.dead_letters, work.refused))
-        for reason in work.reasons:
-            DEAD_LETTERS.labels(role=ROLE, reason=reason).inc()
-        inbox.done(records, self._answerer.debounce.held())
+        replies = self._insist(lambda: self._answerer.answer(work))
+        offsets = inbox.due(records, self._held())
+        idle = work.empty and started_s - self._committed_s < _IDLE_COMMIT_S
+        if idle or (work.empty and not inbox.moves(offsets)):
+            return
+        self._commit(inbox, work, replies, offsets)
+        self._measure(work, replies, started_s)
 
-    def _send(self, work: Work, replies: Replies) -> None:
-        self._outbox.send(self._topics.dead_letters, work.refused)
-        self._outbox.send(self._topics.recommendations, replies.answers)
+    def _next_batch(self, inbox: Inbox) -> list[Taken]:
+        """Step 2. New partitions' records wait until it is known what was answered of them."""
+        room = self._backlog.room
+        polled: list[Taken] = []
+        if room:
+            wait_s = 0.0 if len(self._backlog) else self._longest_wait_s()
+            polled = self._insist(lambda: inbox.poll(wait_s, room))
+        if inbox.fresh:
+            self._insist(self._recall)
+            inbox.fresh = False
+        records = self._backlog.next(polled)
+        REQUESTS_WAITING.set(len(self._backlog))
+        return records
+
+    def _recall(self) -> None:
+        recent = self._answerer.recent
+        count = self._recent.catch_up(recent.keep_record, self._clock.now_ms(), _RECALL_SLICE_S)
+        _log.info("%d answers read back, %d remembered", count, len(recent))
+
+    def _commit(self, inbox: Inbox, work: Work, replies: Replies, offsets: Offsets) -> None:
+        """Step 5, until it is certain that it happened: once."""
+        records = {
+            self._topics.dead_letters: work.refused,
+            self._topics.recommendations: replies.answers,
+        }
+        tried = False
+
+        def once() -> None:
+            nonlocal tried
+            self._outbox.open()
+            if not (tried and inbox.finished(offsets)):
+                tried = True
+                self._outbox.commit(records, offsets, inbox.member)
+
+        self._insist(once)
+        inbox.done(offsets)
+        self._answerer.sent(replies)
+        self._committed_s = self._clock.monotonic_s()
+
+    def _held(self) -> dict[TopicPartition, int]:
+        """The first unanswered offset of each partition that has one."""
+        waiting = self._answerer.debounce.held().items()
+        held = {TopicPartition(self._topics.examples, number): at for number, at in waiting}
+        for (topic, number), at in self._backlog.held().items():
+            held[TopicPartition(topic, number)] = at
+        return held
+
+    def _revoked(self, places: set[TopicPartition]) -> None:
+        mine = self._topics.examples
+        self._answerer.debounce.drop({at.partition for at in places if at.topic == mine})
+        self._backlog.drop({(at.topic, at.partition) for at in places})
+
+    def _leave(self, inbox: Inbox) -> None:
+        """Forget what was in hand, and come back to the group as a new member."""
+        self._backlog.drop(None)
+        self._answerer.debounce.drop(None)
+        with contextlib.suppress(KafkaError):
+            inbox.close()
 
     def _longest_wait_s(self) -> float:
         due_s = self._answerer.debounce.next_due_s()
@@ -204,6 +278,13 @@ class ServingLoop:
         return longest_s if due_s is None else min(longest_s, due_s)
 
     def _measure(self, work: Work, replies: Replies, started_s: float) -> None:
+        for reason in work.reasons:
+            DEAD_LETTERS.labels(role=ROLE, reason=reason).inc()
+        REPEATED_ANSWERS.inc(len(work.repeats) + len(work.again))
+        if work.expired:
+            ANSWERS.labels(path="expired", trigger="request").inc(len(work.expired))
+        if not work.asks:
+            return
         now_ms = self._clock.now_ms()
         RUN_RECORDS.labels(stage=ROLE).observe(len(work.asks))
         RUN_SECONDS.labels(stage=ROLE).observe(self._clock.monotonic_s() - started_s)

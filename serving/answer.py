@@ -3,11 +3,18 @@
 A micro-batch goes through in two steps, because the second may have to be repeated while the online
 store is away, and the first must not be:
 
-1. `take`: decode, refuse what is broken, decide which of the users' events are answered;
-2. `answer`: read the features of all users at once, rank, encode.
+1. `take`: decode, refuse what is broken, find what was answered before, decide which of the users'
+   events are answered;
+2. `answer`: read the features of all users at once, rank, encode;
+3. `sent`: remember what is on `recommendations` now.
 
-`recommendation_id` is derived from the record that an answer answers, so that an answer sent twice
-after a crash can be told by its id: `<topic>-<partition>-<offset>` of the request, or of the event.
+`recommendation_id` is derived from the record that an answer answers, the request or the event:
+`<topic>-<partition>-<offset>`. A request that the shop sends twice is another record, but gets the
+first one's answer again, byte for byte, as long as that is remembered (`serving.recent`). A record
+that is read again although its answer is out is passed over.
+
+A request that waited longer than `request_max_age_s` gets an empty answer with the path `expired`:
+nobody waits for a list any more, and the store and the model are left to those who do.
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ import msgspec
 from features.store import OnlineStore, UserFeatures
 from serving.config import ServingConfig
 from serving.push import Place, Push, PushDebounce
+from serving.recent import Kept, Key, RecentAnswers, key_of
 from serving.recommend import Ask, Recommender
 from stream.batching import Record
 from stream.clock import Clock
@@ -47,20 +55,36 @@ class Taken(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A decoded micro-batch: what to answer, and what is refused."""
+    """A decoded micro-batch: what to answer, and what is refused.
+
+    `expired` are asks that came too late for a list. `repeats` are answers that were given before
+    and are asked for again; `again` are the asks whose answer is in this very micro-batch.
+    """
 
     asks: list[Ask]
     received_ms: list[int | None]
     refused: list[Outgoing]
     reasons: list[str]
+    expired: list[Ask]
+    repeats: list[Outgoing]
+    again: list[Ask]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be sent."""
+        return not (self.asks or self.refused or self.expired or self.repeats)
 
 
 class Replies(NamedTuple):
-    """The answers of a micro-batch, encoded, and the figures of how they were made."""
+    """The answers of a micro-batch, encoded, and the figures of how they were made.
+
+    `paths` are those of the work's asks; `kept` is what `sent` remembers.
+    """
 
     answers: list[Outgoing]
     paths: list[AnswerPath]
     timings: Timings
+    kept: list[tuple[Key, Kept]]
 
 
 class Answerer:
@@ -76,6 +100,7 @@ class Answerer:
     ) -> None:
         self.recommender = recommender
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
+        self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self._store = store
         self._config = config
         self._topics = topics
@@ -83,17 +108,17 @@ class Answerer:
 
     def take(self, records: Sequence[Taken]) -> Work:
         """Decode requests and examples; pushes that have become due are added."""
-        work = Work([], [], [], [])
+        work = Work([], [], [], [], [], [], [])
         examples: list[tuple[Place, Example]] = []
         now_ms = self._clock.now_ms()
+        asked: set[Key] = set()
         for taken in records:
             topic, partition, record = taken
             try:
                 if topic == self._topics.requests:
-                    request = parse_request(record)
                     answer_id = source_of(record, topic, partition)
-                    work.asks.append(Ask.of_request(request, answer_id))
-                    work.received_ms.append(None)
+                    ask = Ask.of_request(parse_request(record), answer_id)
+                    self._sort(work, ask, now_ms - record.timestamp, asked)
                 elif now_ms - record.timestamp <= self._config.push_max_age_s * 1000:
                     examples.append((Place(partition, record.offset), _decode(record)))
             except BadRecord as error:
@@ -101,9 +126,28 @@ class Answerer:
                 work.reasons.append(error.reason)
         self.debounce.offer(examples)
         for push in self.debounce.due():
-            work.asks.append(self._ask(push))
-            work.received_ms.append(push.example.received_ms)
+            ask = self._ask(push)
+            if self.recent.find(_key(ask)) is None:
+                work.asks.append(ask)
+                work.received_ms.append(push.example.received_ms)
         return work
+
+    def _sort(self, work: Work, ask: Ask, age_ms: int, asked: set[Key]) -> None:
+        """Put a request where it belongs: to the known ones, the late ones, or those to rank."""
+        key = _key(ask)
+        if known := self.recent.find(key):
+            if known.recommendation_id != ask.recommendation_id:
+                work.repeats.append(Outgoing(ask.user_id.encode(), known.value))
+        elif key in asked:
+            work.again.append(ask)
+        else:
+            asked.add(key)
+            max_age_s = self._config.request_max_age_s
+            if max_age_s and age_ms > max_age_s * 1000:
+                work.expired.append(ask)
+            else:
+                work.asks.append(ask)
+                work.received_ms.append(None)
 
     def answer(self, work: Work) -> Replies:
         """Make the lists of a micro-batch; the same work may be answered again.
@@ -124,14 +168,35 @@ class Answerer:
             score_ms=_ms(ended_s - read_s),
             total_ms=_ms(ended_s - started_s),
         )
-        answers = [
-            Outgoing(
-                key=answer.user_id.encode(),
-                value=json_encode(msgspec.structs.replace(answer, timings=timings)),
-            )
-            for answer in made
-        ]
-        return Replies(answers, [answer.path for answer in made], timings)
+        made += [self._expired(ask) for ask in work.expired]
+        kept: list[tuple[Key, Kept]] = []
+        answers = []
+        for answer in made:
+            value = json_encode(msgspec.structs.replace(answer, timings=timings))
+            answers.append(Outgoing(answer.user_id.encode(), value))
+            key = key_of(answer.user_id, answer.request_id, answer.recommendation_id)
+            kept.append((key, Kept(answer.recommendation_id, value, answer.ts_ms)))
+        first = {key: answer for (key, _), answer in zip(kept, answers, strict=True)}
+        answers += work.repeats
+        answers += [first[_key(ask)] for ask in work.again]
+        return Replies(answers, [a.path for a in made[: len(work.asks)]], timings, kept)
+
+    def sent(self, replies: Replies) -> None:
+        """Remember answers that are out, for whoever asks again."""
+        for key, kept in replies.kept:
+            self.recent.keep(key, kept)
+
+    def _expired(self, ask: Ask) -> Recommendation:
+        return Recommendation(
+            recommendation_id=ask.recommendation_id,
+            request_id=ask.request_id,
+            user_id=ask.user_id,
+            ts_ms=self._clock.now_ms(),
+            items=(),
+            path="expired",
+            model_version=None,
+            surface=ask.surface,
+        )
 
     def _recommend(
         self, asks: list[Ask], features: list[UserFeatures | None]
@@ -167,6 +232,10 @@ class Answerer:
             context_item=example.item_id,
             surface="push",
         )
+
+
+def _key(ask: Ask) -> Key:
+    return key_of(ask.user_id, ask.request_id, ask.recommendation_id)
 
 
 def _decode(record: Record) -> Example:

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from stream.errors import SettingsError
+
 DAY_S = 86_400.0
 
 
@@ -36,8 +38,49 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = ""
     session_timeout_s: Annotated[
         float,
-        Meta(ge=6, le=300, description="a process silent for this long loses its partitions"),
+        Meta(
+            ge=6,
+            le=300,
+            description="a process silent for this long loses its partitions, and a transaction "
+            "open for this long is undone",
+        ),
     ] = 10.0
+    request_max_age_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="a request that waited longer gets an empty answer with the path `expired` "
+            "at once; 0: none does",
+        ),
+    ] = 0.0
+    fresh_first: Annotated[
+        bool,
+        Meta(
+            description="answer the newest of the waiting requests first, where more wait than can "
+            "be answered; needs request_max_age_s, by which the others expire"
+        ),
+    ] = False
+    look_ahead: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="waiting requests that fresh_first chooses from"),
+    ] = 4_000
+    repeat_window_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="a request sent again under its request_id within this time gets the same "
+            "answer again; it is also read back from `recommendations` at a start",
+        ),
+    ] = 120.0
+    repeat_memory_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=4096,
+            description="what the answers kept for that may take; 64 hold some 30,000 lists of 10",
+        ),
+    ] = 64
     model: Annotated[
         str, Meta(description="the key in `adapters` to follow; empty follows every model there")
     ] = ""
@@ -104,3 +147,20 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     send_timeout_s: Annotated[
         float, Meta(gt=0, description="how long answers may take to be acked before a retry")
     ] = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would keep requests waiting for ever, or answer them twice in two ways."""
+        if self.fresh_first and not self.request_max_age_s:
+            msg = (
+                "serving.fresh_first is true and serving.request_max_age_s is 0: the oldest "
+                "requests would wait as long as new ones come; set serving.request_max_age_s, to "
+                "10 for instance"
+            )
+            raise SettingsError(msg)
+        if self.fresh_first and self.repeat_window_s < 2 * self.request_max_age_s:
+            msg = (
+                f"serving.repeat_window_s is {self.repeat_window_s:g} with serving.fresh_first: "
+                "answers given ahead of their turn would be forgotten before it comes; set at "
+                f"least twice serving.request_max_age_s, {2 * self.request_max_age_s:g}"
+            )
+            raise SettingsError(msg)

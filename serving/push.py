@@ -108,8 +108,12 @@ class PushDebounce:
                 first[place.partition] = min(place.offset, first.get(place.partition, place.offset))
         return first
 
-    def drop(self, partitions: set[int]) -> None:
-        """Forget what waits from partitions that another worker reads from now on."""
+    def drop(self, partitions: set[int] | None) -> None:
+        """Forget what waits from partitions that another worker reads from now on; `None`: all."""
+        if partitions is None:
+            self._windows.clear()
+            self._ready.clear()
+            return
         for user_id, window in list(self._windows.items()):
             if window.waiting is not None and window.waiting.place.partition in partitions:
                 del self._windows[user_id]

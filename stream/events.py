@@ -242,8 +242,11 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: float
 
 
-AnswerPath = Literal["model", "cold_user", "no_model", "empty_catalogue"]
-"""Which way an answer was made: the whole model, without a history, without a model, or empty."""
+AnswerPath = Literal["model", "cold_user", "no_model", "empty_catalogue", "expired"]
+"""Which way an answer was made: the whole model, without a history, without a model, or empty.
+
+`expired` is an empty answer to a request that waited too long for a list.
+"""
 
 
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):

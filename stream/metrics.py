@@ -86,6 +86,11 @@ PROFILE_EVENTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+FORGOTTEN_USERS = Counter(
+    "tidemill_forgotten_users_total",
+    "Users whose state and online features were erased. A rise means that the shop asked for it.",
+    registry=REGISTRY,
+)
 PROFILE_USERS = Counter(
     "tidemill_profile_users_total", "Users seen for the first time.", registry=REGISTRY
 )
@@ -194,6 +199,18 @@ ANSWERS = Counter(
     "tidemill_answers_total",
     "Recommendations sent, by the way they were made and what triggered them.",
     ["path", "trigger"],
+    registry=REGISTRY,
+)
+REPEATED_ANSWERS = Counter(
+    "tidemill_repeated_answers_total",
+    "Answers sent again, because a request came again under its id. A rise means that the shop's "
+    "producer repeats itself, or that clients retry.",
+    registry=REGISTRY,
+)
+REQUESTS_WAITING = Gauge(
+    "tidemill_requests_waiting",
+    "Requests read and not answered yet, where the newest are answered first. A rise means that "
+    "more is asked than can be answered; at `serving.look_ahead` the rest waits in Kafka.",
     registry=REGISTRY,
 )
 ANSWER_SECONDS = Histogram(

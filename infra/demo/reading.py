@@ -27,12 +27,13 @@ class Placed(NamedTuple):
 
 
 def open_reader(kafka: KafkaConfig) -> KafkaConsumer:
-    """A consumer that belongs to no group and commits nothing."""
+    """A consumer that belongs to no group and commits nothing; it sees what is committed."""
     return KafkaConsumer(
         **kafka.client_settings(),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_wait_ms=100,
     )
 

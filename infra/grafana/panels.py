@@ -323,9 +323,19 @@ SERVING = Row(
         Panel(
             "Answers by path",
             "Recommendations sent, by the way they were made and what asked for them. A rise "
-            "in `no_model` or `empty_catalogue` means that serving lacks its inputs.",
-            (Query(rate("tidemill_answers_total", "path", "trigger"), "{{path}} {{trigger}}"),),
+            "in `no_model` or `empty_catalogue` means that serving lacks its inputs, one in "
+            "`expired` that requests wait too long.",
+            (
+                Query(rate("tidemill_answers_total", "path", "trigger"), "{{path}} {{trigger}}"),
+                Query(rate("tidemill_repeated_answers_total"), "sent again"),
+            ),
             unit="reqps",
+        ),
+        Panel(
+            "Requests waiting in serving",
+            "Requests read and not answered yet, where the newest are answered first. A rise means "
+            "that more is asked than can be answered.",
+            (Query("tidemill_requests_waiting", "{{process}}"),),
         ),
         Panel(
             "Seconds per micro-batch of answers, 99th percentile",

@@ -47,7 +47,11 @@ class Shop:
         self.answers: dict[str, list[Recommendation]] = defaultdict(list)
         self.pushes: list[Recommendation] = []
         self._producer = KafkaProducer(**kafka.client_settings())
-        self._consumer = KafkaConsumer(**kafka.client_settings(), auto_offset_reset="earliest")
+        self._consumer = KafkaConsumer(
+            **kafka.client_settings(),
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
         self._consumer.assign(self._partitions(self.topics.recommendations))
 
     def stock(self) -> None:
