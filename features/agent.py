@@ -19,7 +19,9 @@ once more, which also mends a changelog that the crash left behind the local tab
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -27,6 +29,7 @@ import msgspec
 from features.catalog import Catalog
 from features.catalog_follow import CatalogFollower, Reads
 from features.drift_river import PageHinkleyDetector
+from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, Place, apply, features
 from features.profile_state import EMPTY, decode, encode
@@ -38,6 +41,8 @@ from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord
 from stream.events import Event, Example, decode_event, json_encode, msgpack_encode
+from stream.forget import Forgotten
+from stream.forget_follow import follow_forget
 from stream.metrics import (
     EVENT_AGE_SECONDS,
     INTEREST_SHIFTS,
@@ -51,6 +56,7 @@ from stream.parse import MAX_ID_CHARS
 from stream.parse_faults import ID_WANTED
 from stream.refusals import Refusals
 from stream.replayed import unmark
+from stream.scrub import scrub, scrub_copies
 from stream.topics import Topics
 
 ROLE = "profile"
@@ -71,6 +77,9 @@ class Table(Protocol):
     def __setitem__(self, key: bytes, value: bytes, /) -> None:
         """Write a value."""
 
+    def __delitem__(self, key: bytes, /) -> None:
+        """Delete a key, whether it is there or not."""
+
 
 @dataclass
 class _Outcome:
@@ -83,6 +92,7 @@ class _Outcome:
     shifts: list[Outgoing] = field(default_factory=list)
     applied: list[Event] = field(default_factory=list)
     repeated: int = 0
+    forgotten: int = 0
     new_users: int = 0
 
 
@@ -104,7 +114,10 @@ class ProfileAgent:
         catalog: Catalog,
         clock: Clock,
         interest: InterestConfig,
+        forgotten: Forgotten | None = None,
     ) -> None:
+        self.lock = asyncio.Lock()
+        self._forgotten = Forgotten() if forgotten is None else forgotten
         self._topics = Topics(kafka.topic_prefix)
         self._table = table
         self._publisher = publisher
@@ -114,6 +127,10 @@ class ProfileAgent:
 
     async def __call__(self, run: Run) -> None:
         """Take a run through all its steps but the acknowledgement."""
+        async with self.lock:  # nobody is forgotten between the reading and the writing of states
+            await self._take(run)
+
+    async def _take(self, run: Run) -> None:
         started_s = self._clock.monotonic_s()
         # 1. What the run brings about.
         outcome = self._apply(run)
@@ -133,6 +150,9 @@ class ProfileAgent:
         by_user: dict[str, list[tuple[int, Event]]] = {}
         for record in run.records:
             event = _event(record, run.topic)
+            if self._forgotten.covers(event.user_id, event.received_ms):
+                outcome.forgotten += 1
+                continue
             by_user.setdefault(event.user_id, []).append((record.offset, event))
         for user_id, events in by_user.items():
             state = self._table.get(user_id.encode())
@@ -166,6 +186,7 @@ class ProfileAgent:
         RUN_SECONDS.labels(stage=ROLE).observe(seconds)
         PROFILE_EVENTS.labels(outcome="applied").inc(len(outcome.applied))
         PROFILE_EVENTS.labels(outcome="repeated").inc(outcome.repeated)
+        PROFILE_EVENTS.labels(outcome="forgotten").inc(outcome.forgotten)
         PROFILE_USERS.inc(outcome.new_users)
         INTEREST_SHIFTS.inc(len(outcome.shifts))
         now_ms = self._clock.now_ms()
@@ -223,19 +244,39 @@ def add_profile(
     reader = reader or BroadcastReader(kafka, topics.item_vectors)
     follower = CatalogFollower(reader, catalog)
     refusals = Refusals(ROLE, kafka, publisher, clock)
+    table, forgotten = bytes_table(app, "profiles", kafka.partitions), Forgotten()
+    forgetting = follow_forget(app, kafka, forgotten, partial(scrub_copies, app, table))
     agent = ProfileAgent(
         kafka=kafka,
-        table=bytes_table(app, "profiles", kafka.partitions),
+        table=table,
         publisher=publisher,
         store=store,
         catalog=catalog,
         clock=clock,
         interest=interest or InterestConfig(),
+        forgotten=forgotten,
+    )
+    forget_agent = ForgetAgent(
+        kafka=kafka,
+        table=table,
+        scrub=partial(scrub, table),
+        publisher=publisher,
+        store=store,
+        forgotten=forgotten,
+        lock=agent.lock,
+        clock=clock,
     )
 
     async def profile(run: Run) -> None:
         await follower.loaded.wait()  # events before items would pull no interests
         await agent(run)
+
+    async def forget(run: Run) -> None:
+        await forget_agent(run)
+
+    async def know_whom_to_forget(_: object) -> Mapping[Any, int]:
+        await forgetting.load()
+        return {}
 
     async def follow_catalogue(_: Any = None) -> None:
         try:
@@ -244,4 +285,7 @@ def add_profile(
             app.fail(error)
 
     app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app, refusals)(profile))
+    app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))
+    # Before a partition's events are read, and anew whenever partitions move.
+    app.start_offsets = know_whom_to_forget
     app.task(follow_catalogue)

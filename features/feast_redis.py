@@ -7,12 +7,16 @@ one millisecond have. Here a script compares and writes within Redis, one user a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from features.feast_import import light_imports
@@ -32,6 +36,14 @@ return 1
 """
 """ARGV holds field after value: the event time first, as a number that Lua can compare (Feast's
 own is a protobuf), then what Feast reads. Milliseconds fit a Lua number exactly."""
+
+REWRITE_TIMEOUT_S = 120.0
+"""Redis writes some 100 MB a second; what takes longer counts as away, and is asked again."""
+
+LOOK_S = 0.05
+"""Pause between two questions whether Redis has written its files."""
+
+log = logging.getLogger(__name__)
 
 
 class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -87,8 +99,65 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         if progress:
             progress(len(data))
 
+    def forget(
+        self, config: RepoConfig, table: FeatureView, entity_keys: Sequence[EntityKey]
+    ) -> None:
+        """Delete users' rows, and have Redis write the files that it keeps without them."""
+        client = self._get_client(config.online_store)
+        version = config.entity_key_serialization_version
+        for entity_key in entity_keys:  # one by one: in a cluster each has its own node
+            key = _redis_key(config.project, entity_key, entity_key_serialization_version=version)
+            client.delete(key)
+        rewrite_files(client, REWRITE_TIMEOUT_S)
+
     def close_connection(self) -> None:
         """Close the connections; the next call opens them again."""
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def rewrite_files(client: Any, timeout_s: float) -> None:
+    """Have Redis write its append-only file and its snapshot anew, if it keeps any, and wait.
+
+    A Redis that doesn't let us (many hosted ones don't) is named in the log: its provider's own
+    backups and snapshots then hold what was deleted until they are replaced.
+    """
+    targets = getattr(client, "get_primaries", None)
+    nodes = [node.redis_connection for node in targets()] if targets else [client]
+    for node in nodes:
+        try:
+            _rewrite(node, time.monotonic() + timeout_s)
+        except ResponseError as error:
+            log.warning(
+                "Redis doesn't write its files anew for us (%s): what was deleted stays in them "
+                "until it next does; `BGREWRITEAOF` and `BGSAVE` do it by hand",
+                error,
+            )
+
+
+def _rewrite(node: Any, deadline_s: float) -> None:
+    kept = node.info("persistence")
+    if kept["aof_enabled"]:
+        _until_idle(node, deadline_s)
+        node.bgrewriteaof()
+        _until_idle(node, deadline_s)
+    # A snapshot may lie there from a save by hand, whatever the settings say.
+    by_hand = kept.get("rdb_saves") or kept.get("rdb_last_load_keys_loaded")
+    if by_hand or node.config_get("save").get("save"):
+        _until_idle(node, deadline_s)
+        node.bgsave()
+        _until_idle(node, deadline_s)
+    kept = node.info("persistence")
+    if "err" in (kept["aof_last_bgrewrite_status"], kept["rdb_last_bgsave_status"]):
+        msg = "Redis could not write its files anew; see its log"
+        raise RedisTimeoutError(msg)
+
+
+def _until_idle(node: Any, deadline_s: float) -> None:
+    busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+    while any(node.info("persistence").get(name) for name in busy):
+        if time.monotonic() > deadline_s:
+            msg = "Redis has not written its files anew in time"
+            raise RedisTimeoutError(msg)
+        time.sleep(LOOK_S)

@@ -159,6 +159,35 @@ class WalSqliteOnlineStore(SqliteOnlineStore):
                 )
         return [found.get(key, (None, None)) for key in keys]
 
+    def forget(
+        self, config: RepoConfig, table: FeatureView, entity_keys: Sequence[EntityKey]
+    ) -> None:
+        """Erase users' rows, and their bytes from the file and its log.
+
+        1. The rows are deleted. 2. The file is written anew, because a page that was split or
+        merged keeps old bytes in its unused part. 3. The log is emptied, once nobody reads it. A
+        crash or a refusal in between leaves deleted rows whose bytes are still there; the caller
+        asks again.
+        """
+        rows = [(_key(config, entity_key),) for entity_key in entity_keys]
+        with self._lock:
+            conn = self._get_conn(config)
+            # 1.
+            conn.execute("BEGIN IMMEDIATE")
+            try:
+                conn.executemany(f"DELETE FROM {_table(config, table)} WHERE entity_key = ?", rows)
+            except BaseException:
+                conn.execute("ROLLBACK")
+                raise
+            conn.execute("COMMIT")
+            # 2.
+            conn.execute("VACUUM")
+            # 3. Waits for readers and writers as long as any call does.
+            busy, _, _ = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            msg = "its log is in use, so that erased rows are still in it"
+            raise sqlite3.OperationalError(msg)
+
     def close_connection(self) -> None:
         """Close the file; the next call opens it again."""
         with self._lock:

@@ -63,6 +63,15 @@ class OnlineStore(Protocol):
     def read(self, user_ids: Sequence[str]) -> list[UserFeatures | None]:
         """The rows of many users in their order, `None` for an unknown user."""
 
+    def forget(self, user_ids: Sequence[str]) -> None:
+        """Erase the rows of users, their bytes included; unknown users are none.
+
+        Raises
+        ------
+        stream.errors.Unavailable
+            If the store does not answer; the same call may be repeated.
+        """
+
     def close(self) -> None:
         """Release files and connections."""
 
@@ -83,6 +92,11 @@ class MemoryStore:
     def read(self, user_ids: Sequence[str]) -> list[UserFeatures | None]:
         """The rows of many users in their order, `None` for an unknown user."""
         return [self._rows.get(user_id) for user_id in user_ids]
+
+    def forget(self, user_ids: Sequence[str]) -> None:
+        """Erase the rows of users."""
+        for user_id in user_ids:
+            self._rows.pop(user_id, None)
 
     def close(self) -> None:
         """Nothing to release."""

@@ -114,6 +114,15 @@ class FeastStore:
         ONLINE_STORE_ROWS.labels("read").inc(len(rows))
         return rows
 
+    def forget(self, user_ids: Sequence[str]) -> None:
+        """Erase the rows of users, their bytes in the store's files included."""
+        if not user_ids:
+            return
+        keys = [_entity_key(user_id) for user_id in user_ids]
+        with ONLINE_STORE_SECONDS.labels("forget").time(), self._translated():
+            self._provider.online_store.forget(self._repo, user_profile, keys)
+        ONLINE_STORE_ROWS.labels("forget").inc(len(user_ids))
+
     def close(self) -> None:
         """Release files and connections."""
         self._provider.online_store.close_connection()

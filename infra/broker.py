@@ -56,6 +56,7 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={records}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=15000
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=4

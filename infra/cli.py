@@ -17,6 +17,7 @@ from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
 from infra.commands.stack import demo, up, worker
+from infra.commands.users import forget, user
 from stream.errors import (
     TOO_MANY_REFUSED_EXIT,
     SettingsError,
@@ -42,6 +43,8 @@ for command in (
     worker,
     replay,
     dead_letters,
+    user,
+    forget,
     evaluate,
     pretrain,
     topics,

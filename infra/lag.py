@@ -17,8 +17,8 @@ COORDINATOR_WAIT_S = 10.0
 """A broker makes its topic of offsets when it is first asked: under a second here."""
 
 READS: Mapping[str, tuple[str, ...]] = {
-    "ingest-profile": (*RAW_EVENT_TOPICS, "events"),
-    "learner": ("items", "examples"),
+    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "forget"),
+    "learner": ("items", "examples", "forget"),
     "serving": ("requests",),
 }
 """The topics that each role's consumer group has to read to the end, without prefix."""

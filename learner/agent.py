@@ -22,6 +22,8 @@ from stream.app import Delivery, StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
+from stream.forget import Forgotten
+from stream.forget_follow import follow_forget
 from stream.outgoing import Publishes
 from stream.topics import Topics
 
@@ -53,8 +55,15 @@ def add_learner(
         Where checkpoints and versions are kept; serving reads the versions from here.
     """
     topics = Topics(kafka.topic_prefix)
+    forgotten = Forgotten()
+    forgetting = follow_forget(app, kafka, forgotten)
     agent = ExamplesAgent(
-        kafka=kafka, learner=learner, publisher=publisher, folder=folder, clock=clock
+        kafka=kafka,
+        learner=learner,
+        publisher=publisher,
+        folder=folder,
+        clock=clock,
+        forgotten=forgotten,
     )
     follower = CatalogFollower(reader, catalog, agent.lock)
     restored = asyncio.Event()
@@ -76,7 +85,12 @@ def add_learner(
         await restored.wait()
         await agent.take(run, delivery)
 
+    async def forget(run: Run) -> None:
+        await restored.wait()
+        await agent.forget(set(forgotten.take(run.partition, run.records)))
+
     async def start_offsets(committed: Mapping[Any, int | None]) -> Mapping[Any, int]:
+        await forgetting.load()  # before examples are read, and whenever partitions move
         starts = agent.start_offsets()
         return {
             tp: starts[tp.partition]
@@ -115,3 +129,4 @@ def add_learner(
     app.start_offsets = start_offsets
     app.agent(run_topic(app, topics.items), name="catalogue")(guarded(app)(items))
     app.agent(run_topic(app, topics.examples), name=ROLE)(guarded(app)(examples))
+    app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))

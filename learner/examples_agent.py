@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
 
+from learner.forget import forget_users, only_newest
 from learner.held import held_bytes
 from learner.online import LearnReport, OnlineLearner
 from learner.referee import for_serving
@@ -39,6 +40,7 @@ from stream.connect import KafkaConfig
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
 from stream.events import Example, decode_example
+from stream.forget import Forgotten
 from stream.metrics import (
     ADAPTER_VERSION,
     ADAPTERS_PUBLISHED,
@@ -89,7 +91,9 @@ class ExamplesAgent:
         publisher: Publishes,
         folder: Path,
         clock: Clock,
+        forgotten: Forgotten | None = None,
     ) -> None:
+        self._forgotten = Forgotten() if forgotten is None else forgotten
         self._topics = Topics(kafka.topic_prefix)
         self._learner = learner
         self._config = learner.config
@@ -139,12 +143,17 @@ class ExamplesAgent:
         examples: list[Example] = []
         for record in run.records:
             try:
-                examples.append(decode_example(record.value or b""))
+                example = decode_example(record.value or b"")
             except msgspec.DecodeError as fault:
                 error = BadRecord("value", record.value, f"an example ({fault})", "wrong_type")
                 DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
                 now_ms = self._clock.now_ms()
                 letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
+            else:
+                if self._forgotten.covers(example.user_id, example.received_ms):
+                    LEARNER_EXAMPLES.labels(outcome="forgotten").inc()
+                else:
+                    examples.append(example)
         await self._publisher.publish(self._topics.dead_letters, letters)
         self._waiting += examples
         self._held.append(delivery)
@@ -219,6 +228,14 @@ class ExamplesAgent:
             delivery.ack()
         self._published_learnt = saved.meta["learnt"]
         self._published_s = self._clock.monotonic_s()
+
+    async def forget(self, user_ids: Collection[str]) -> None:
+        """Erase what is kept of users: nothing of it is in memory or in a checkpoint afterwards."""
+        async with self.lock:
+            self._waiting = [e for e in self._waiting if e.user_id not in user_ids]
+            forget_users(self._learner, user_ids)
+        await self.publish()
+        await asyncio.to_thread(only_newest, self._checkpoints)
 
     async def drain(self) -> None:
         """Before a stop or a rebalance: learn what waits, and make it durable."""

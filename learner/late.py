@@ -11,7 +11,7 @@ after thousands of such events may never come. A checkpoint keeps them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 import numpy as np
@@ -58,6 +58,12 @@ class Late:
             self._waiting.clear()
             self._waiting.extend(left)
         return found
+
+    def forget(self, user_ids: Collection[str]) -> None:
+        """Give up those of some users."""
+        left = [example for example in self._waiting if example.user_id not in user_ids]
+        self._waiting.clear()
+        self._waiting.extend(left)
 
     def clear(self) -> None:
         """Give all of them up."""

@@ -116,6 +116,15 @@ def test_what_is_written_is_read(store: OnlineStore) -> None:
     assert store.read(["ada"]) == [FULL]
 
 
+def test_who_is_forgotten_is_gone_and_may_start_anew(store: OnlineStore) -> None:
+    store.write([FULL, row("bob", START_MS, 1)])
+    store.forget(["ada", "nobody"])
+    assert store.read(["ada", "bob"]) == [None, row("bob", START_MS, 1)]
+    store.forget(["ada"])
+    store.write([row("ada", START_MS - 1, 1)])  # older than what was forgotten
+    assert store.read(["ada"]) == [row("ada", START_MS - 1, 1)]
+
+
 def test_a_row_without_history_is_read_as_it_is(store: OnlineStore) -> None:
     store.write([row("new", START_MS, 1)])
     assert store.read(["new"]) == [row("new", START_MS, 1)]
