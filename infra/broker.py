@@ -25,6 +25,7 @@ from typing import IO, Self
 
 from infra.broker_jars import kafka_jars
 from infra.broker_java import find_java
+from infra.data_dir import PRIVATE, private_file, private_folder
 from infra.tether import tethered
 from stream.errors import Halt
 
@@ -55,13 +56,14 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={records}
 auto.create.topics.enable=false
-group.initial.rebalance.delay.ms=0
 log.retention.check.interval.ms=15000
+group.initial.rebalance.delay.ms=0
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
@@ -207,6 +209,7 @@ class EmbeddedKafka:
                     stdout=out,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    umask=PRIVATE,
                 )
             atexit.register(self.kill)
         except BaseException:
@@ -249,8 +252,8 @@ class EmbeddedKafka:
 
     def _take_lock(self) -> None:
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            lock = (self.data_dir / "broker.lock").open("a+")
+            private_folder(self.data_dir)
+            lock = private_file(self.data_dir / "broker.lock", "a+")
         except OSError as error:
             msg = f"can't use {self.data_dir} for the broker: {error}; choose another folder"
             raise Halt(msg) from error
@@ -287,6 +290,7 @@ class EmbeddedKafka:
             capture_output=True,
             text=True,
             check=False,
+            umask=PRIVATE,
         )
         if done.returncode != 0:
             self._halt("Kafka's storage tool could not format its folder", done.stderr.strip())

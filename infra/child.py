@@ -9,13 +9,14 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from infra.config import MetricsConfig
+from infra.data_dir import PRIVATE, private_file, private_folder
 from infra.exposition import read_role_file
 from infra.logs import escaped
+from infra.metrics_access import read_page
 from infra.roles import role_file, role_log
 from infra.tether import tethered
 
@@ -71,6 +72,8 @@ class Child:
         Its environment, settings included.
     command
         What to run, `worker_command` for instance.
+    metrics
+        How to read its metrics, which say whether it is ready.
     """
 
     def __init__(
@@ -79,12 +82,14 @@ class Child:
         data_dir: Path,
         environ: Mapping[str, str],
         command: Sequence[str],
+        metrics: MetricsConfig | None = None,
     ) -> None:
         self.role = role
         self.log_path = role_log(data_dir, role)
         self._file = role_file(data_dir, role)
         self._environ = dict(environ)
         self._command = list(command)
+        self._metrics = metrics or MetricsConfig()
         self._process: subprocess.Popen[bytes] | None = None
         self._log_from = 0
 
@@ -96,8 +101,8 @@ class Child:
     def start(self) -> None:
         """Start the process in its own group, tied to the life of the calling thread."""
         self._file.unlink(missing_ok=True)
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
+        private_folder(self.log_path.parent)
+        with private_file(self.log_path, "ab") as log:
             self._log_from = log.tell()
             self._process = subprocess.Popen(
                 tethered(self._command),
@@ -106,6 +111,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=PRIVATE,
             )
 
     def exit_code(self) -> int | None:
@@ -122,9 +128,8 @@ class Child:
         url = self.metrics_url()
         if not url:
             return False
-        with contextlib.suppress(OSError, urllib.error.URLError):
-            with urllib.request.urlopen(url, timeout=READY_TIMEOUT_S) as answer:
-                return _READY.search(answer.read()) is not None
+        with contextlib.suppress(OSError):
+            return _READY.search(read_page(url, self._metrics, READY_TIMEOUT_S)) is not None
         return False
 
     def reason(self) -> str:

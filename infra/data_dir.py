@@ -6,12 +6,15 @@ import fcntl
 import os
 import shutil
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from stream.errors import Halt
 
 OURS = ("broker", "features", "state", "models", "logs", "run")
 """All that Tidemill writes there. Starting anew removes these and nothing else."""
+
+PRIVATE = 0o077
+"""The umask of every process that writes there: its files are for this user only."""
 
 
 class DataDir:
@@ -31,8 +34,12 @@ class DataDir:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock: IO[str] = (self.path / ".lock").open("a+")
+            if not self.path.exists():
+                private_folder(self.path)
+            for name in OURS:  # of a release that left them open, or of another umask
+                if (self.path / name).is_dir():
+                    private_folder(self.path / name)
+            self._lock: IO[str] = private_file(self.path / ".lock", "a+")
         except OSError as error:
             msg = f"can't use the data folder {self.path}: {error}; choose another with --data-dir"
             raise Halt(msg) from error
@@ -63,3 +70,30 @@ class DataDir:
     def close(self) -> None:
         """Let another stack have the folder."""
         self._lock.close()
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only this user can enter, whatever the umask; tighten one that is there.
+
+    Missing parents are made alike; parents that are there stay as they are.
+
+    Raises
+    ------
+    OSError
+        If it can't be made.
+    """
+    for folder in reversed((path, *path.parents)):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    found = path.stat()
+    if found.st_mode & 0o077 and found.st_uid == os.getuid():
+        path.chmod(0o700)
+
+
+def private_file(path: Path, mode: str) -> IO[Any]:
+    """Open a file for writing that only this user can read, whatever the umask."""
+    file = open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+    found = os.fstat(file.fileno())
+    if found.st_mode & 0o077 and found.st_uid == os.getuid():
+        os.fchmod(file.fileno(), 0o600)
+    return file

@@ -6,16 +6,18 @@ import errno
 import json
 import logging
 import os
-import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
-from prometheus_client import ProcessCollector, start_http_server
+from prometheus_client import ProcessCollector, make_wsgi_app
 
 from infra.config import MetricsConfig, RunConfig
+from infra.data_dir import private_file, private_folder
+from infra.metrics_access import guarded, server_context
+from infra.metrics_server import MetricsServer
 from infra.roles import role_file
 from infra.settings import DEFAULT, Settings
 from stream.errors import Halt
@@ -52,6 +54,8 @@ class Exposition:
     ------
     Halt
         If the chosen port is taken, or the host is not an address of this machine.
+    SettingsError
+        If the login's password is missing, or the certificate can't be used.
     """
 
     def __init__(self, role: str, settings: Settings) -> None:
@@ -59,14 +63,14 @@ class Exposition:
         key = f"metrics.{role.replace('-', '_')}"
         port: int = getattr(config, role.replace("-", "_"))
         self._file = role_file(Path(settings.section(RunConfig).data_dir), role)
-        self._server: Any = None
-        self._thread: threading.Thread | None = None
+        self._server: MetricsServer | None = None
         self._collector: ProcessCollector | None = None
         self.port = 0
         if port != HIDDEN:
-            self._serve(config.host, port, key, chosen=settings.origin(key) != DEFAULT)
+            self._serve(config, port, key, chosen=settings.origin(key) != DEFAULT)
         host = f"[{config.host}]" if ":" in config.host else config.host
-        self.url = f"http://{host}:{self.port}/metrics" if self.port else ""
+        scheme = "https" if config.tls_certificate_file else "http"
+        self.url = f"{scheme}://{host}:{self.port}/metrics" if self.port else ""
         self._write(role)
 
     def __enter__(self) -> Self:
@@ -83,11 +87,8 @@ class Exposition:
     def close(self) -> None:
         """Stop serving, and remove the file if it is still this process's."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.close()
             self._server = None
-        if self._thread is not None:
-            self._thread.join()
         if self._collector is not None:
             REGISTRY.unregister(self._collector)
             self._collector = None
@@ -95,9 +96,11 @@ class Exposition:
         if known is not None and known.pid == os.getpid():
             self._file.unlink(missing_ok=True)
 
-    def _serve(self, host: str, port: int, key: str, *, chosen: bool) -> None:
+    def _serve(self, config: MetricsConfig, port: int, key: str, *, chosen: bool) -> None:
+        host, context = config.host, server_context(config)
+        app = guarded(make_wsgi_app(REGISTRY), config)
         try:
-            self._server, self._thread = start_http_server(port, addr=host, registry=REGISTRY)
+            self._server = MetricsServer(app, host, port, context)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or chosen:
                 msg = (
@@ -105,7 +108,7 @@ class Exposition:
                     "another port (0 takes any free one, -1 shows none), or metrics.host"
                 )
                 raise Halt(msg) from error
-            self._server, self._thread = start_http_server(0, addr=host, registry=REGISTRY)
+            self._server = MetricsServer(app, host, 0, context)
             _log.warning(
                 "port %d is taken, metrics are on %d: set %s", port, self._server.server_port, key
             )
@@ -121,9 +124,10 @@ class Exposition:
             started_ms=time.time_ns() // 1_000_000,
         )
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._file.parent)
             part = self._file.with_suffix(f".{said.pid}.part")
-            part.write_text(json.dumps(msgspec.to_builtins(said)))
+            with private_file(part, "w") as file:
+                file.write(json.dumps(msgspec.to_builtins(said)))
             part.replace(self._file)  # whoever reads it sees all of it
         except OSError as error:
             msg = f"can't write {self._file}: {error}; choose another run.data_dir"

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple, Self
 
 from infra.broker import EmbeddedKafka
 from infra.child import Child, worker_command
-from infra.config import BrokerConfig, RunConfig, SuperviseConfig
+from infra.config import BrokerConfig, MetricsConfig, RunConfig, SuperviseConfig
 from infra.data_dir import DataDir
 from infra.exposition import Exposition
 from infra.lag import lag
@@ -253,7 +253,8 @@ class Supervisor:
 
     def _watched(self, role: str, folder: Path) -> _Watched:
         environ = child_environment(role, self.settings, os.environ)
-        child = Child(role, folder, environ, self._command(role))
+        metrics = self.settings.section(MetricsConfig)
+        child = Child(role, folder, environ, self._command(role), metrics)
         return _Watched(child, RestartPolicy(role, self.config, self._clock))
 
     def _watch(self) -> None:

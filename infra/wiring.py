@@ -16,6 +16,7 @@ the functions, so that the learner never loads Feast and ingest never loads a mo
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from infra.config import RunConfig
+from infra.data_dir import PRIVATE
 from infra.roles import role_of
 from infra.settings import DEFAULT, Settings
 from stream.access import check_access
@@ -42,6 +44,7 @@ def run_role(name: str, settings: Settings) -> int:
     from infra.logs import configure_logging
 
     role = role_of(name)
+    os.umask(PRIVATE)
     run = settings.section(RunConfig)
     configure_logging(role, run.log_level, as_json=run.log_json)
     with Exposition(role, settings) as metrics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from infra.broker import EmbeddedKafka
 from infra.tether import tethered
 from stream.connect import KafkaConfig
+from tests.certificates import Authority
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -84,6 +86,14 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs the tests' certificates."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing: no certificate can be made")
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")

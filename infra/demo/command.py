@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from infra.config import BrokerConfig, RunConfig
+from infra.config import BrokerConfig, MetricsConfig, RunConfig
 from infra.demo.figures import Figures, as_table
 from infra.demo.performance import Performance
 from infra.demo.play import PlayConfig
@@ -128,7 +128,11 @@ def _play(
     options: DemoOptions, settings: Settings, script: Script, rate_per_s: float, clock: Clock
 ) -> tuple[Figures, bool, dict[str, int]]:
     performance = Performance(
-        script, config=PlayConfig(rate_per_s=rate_per_s), clock=clock, planned=options.events
+        script,
+        config=PlayConfig(rate_per_s=rate_per_s),
+        clock=clock,
+        planned=options.events,
+        metrics=settings.section(MetricsConfig),
     )
     with open_screen(Console(stderr=True)) as screen, ExitStack() as at_end:
         supervisor = Supervisor(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections import deque
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from infra.config import MetricsConfig
+from infra.metrics_access import read_page
 
 TIMEOUT_S = 2.0
 """A role that doesn't answer its metrics within this time counts as down on the screen."""
@@ -50,11 +52,10 @@ class Samples:
         return {has[label]: value for found, has, value in self.rows if found == name}
 
 
-def scrape(url: str) -> Samples | None:
+def scrape(url: str, config: MetricsConfig | None = None) -> Samples | None:
     """Fetch a page; nothing, if the process doesn't answer."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
-            return Samples.parse(answer.read().decode())
+        return Samples.parse(read_page(url, config or MetricsConfig(), TIMEOUT_S).decode())
     except (OSError, ValueError):
         return None
 

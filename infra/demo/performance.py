@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.config import MetricsConfig
 from infra.demo.audit import audit, start_here
 from infra.demo.figures import Figures
 from infra.demo.listen import Listener
@@ -53,10 +54,18 @@ class Performance:
         For rates and patience.
     planned
         How many raw events to play; without end where it is `None`.
+    metrics
+        How to read the roles' pages.
     """
 
     def __init__(
-        self, script: Script, *, config: PlayConfig, clock: Clock, planned: int | None
+        self,
+        script: Script,
+        *,
+        config: PlayConfig,
+        clock: Clock,
+        planned: int | None,
+        metrics: MetricsConfig | None = None,
     ) -> None:
         self._script = script
         self._config = config
@@ -67,7 +76,7 @@ class Performance:
         self._failure: BaseException | None = None
         self._settled = False
         self.scene = Scene(planned=planned)
-        self._watch = Watch(self.scene, clock)
+        self._watch = Watch(self.scene, clock, metrics)
 
     def interrupt(self) -> None:
         """What Ctrl-C does: end the play, then the settling."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from infra.config import MetricsConfig
 from infra.demo.gauges import Rate, Samples, scrape
 from infra.demo.listen import Listener
 from infra.demo.scene import Role, Scene
@@ -39,11 +40,14 @@ class Watch:
         What the screen shows; changed in place.
     clock
         For rates and the elapsed time.
+    metrics
+        How to read the roles' pages.
     """
 
-    def __init__(self, scene: Scene, clock: Clock) -> None:
+    def __init__(self, scene: Scene, clock: Clock, metrics: MetricsConfig | None = None) -> None:
         self._scene = scene
         self._clock = clock
+        self._metrics = metrics
         self._began_s = clock.monotonic_s()
         self._rates: defaultdict[str, Rate] = defaultdict(Rate)
         self.pages: dict[str, Samples] = {}
@@ -57,7 +61,7 @@ class Watch:
         scene, now_s = self._scene, self._clock.monotonic_s()
         self.tick()
         for role in roles:
-            page = scrape(role.metrics_url) if role.metrics_url else None
+            page = scrape(role.metrics_url, self._metrics) if role.metrics_url else None
             if page is not None:
                 self.pages[role.name] = page
                 ready = page.total("tidemill_role_ready") > 0 or role.name == SUPERVISOR

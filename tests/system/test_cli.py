@@ -64,7 +64,7 @@ def test_every_command_helps_with_an_example(command: str) -> None:
         (["worker", "lerner"], 2, "did you mean 'learner'?"),
         (["up", "--set", "kafka.partition=3"], 2, "did you mean `kafka.partitions`?"),
         (["topics", "create", "--bootstrap-servers", "127.0.0.1:9"], 1, "no Kafka broker answers"),
-        (["worker", "serving", "--set", "metrics.host=203.0.113.1"], 1, "set metrics.serving"),
+        (["worker", "serving", "--set", "metrics.host=203.0.113.1"], 2, "metrics.allow_open"),
     ],
 )
 def test_an_error_is_one_line_without_traceback(
