@@ -4,7 +4,8 @@ When an offset counts as done: after everything that follows from its run is wri
 
 1. The run's events are decoded and applied, user by user, to the states in the table, and all that
    follows is made ready: no record can fail from here on.
-2. Each user's row goes to the online store.
+2. Each user's row goes to the online store, which is asked first whether it has lost any
+   (`features.store_witness`).
 3. Examples and interest shifts are published and acked.
 4. Each user's state is written to the table, once.
 5. The run is acknowledged, after the table's changelog is on the broker.
@@ -19,7 +20,7 @@ once more, which also mends a changelog that the crash left behind the local tab
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -34,6 +35,7 @@ from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, Place, apply, features
 from features.profile_state import EMPTY, decode, encode
 from features.store import OnlineStore, UserFeatures
+from features.store_witness import Witness
 from stream.app import StreamApp, bytes_table, guarded, run_topic
 from stream.batching import Record, Run
 from stream.broadcast import BroadcastReader
@@ -77,6 +79,9 @@ class Table(Protocol):
     def __setitem__(self, key: bytes, value: bytes, /) -> None:
         """Write a value."""
 
+    def items(self) -> Iterable[tuple[bytes, bytes]]:
+        """All keys and values of the partitions that this process has."""
+
     def __delitem__(self, key: bytes, /) -> None:
         """Delete a key, whether it is there or not."""
 
@@ -117,6 +122,7 @@ class ProfileAgent:
         forgotten: Forgotten | None = None,
     ) -> None:
         self.lock = asyncio.Lock()
+        self.witness = Witness(store, table.items)
         self._forgotten = Forgotten() if forgotten is None else forgotten
         self._topics = Topics(kafka.topic_prefix)
         self._table = table
@@ -135,8 +141,10 @@ class ProfileAgent:
         # 1. What the run brings about.
         outcome = self._apply(run)
         # 2. Rows for serving. A crash from here to 4 repeats them.
-        if outcome.rows:
-            await asyncio.to_thread(self._store.write, outcome.rows)
+        await self.witness.check([run.partition])
+        rows = [*outcome.rows, self.witness.mark(run)]
+        await asyncio.to_thread(self._store.write, rows)
+        self.witness.wrote(run)
         # 3. What others read. A crash from here to 4 publishes it twice.
         await self._publisher.publish(self._topics.examples, outcome.outgoing)
         await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
@@ -274,9 +282,17 @@ def add_profile(
     async def forget(run: Run) -> None:
         await forget_agent(run)
 
-    async def know_whom_to_forget(_: object) -> Mapping[Any, int]:
+    async def partitions_come(committed: Mapping[Any, int | None]) -> Mapping[Any, int]:
+        mine = {tp.partition: at for tp, at in committed.items() if tp.topic == topics.events}
+        agent.witness.expect(mine)
         await forgetting.load()
         return {}
+
+    async def heal_store(_: Any = None) -> None:
+        try:
+            await agent.witness.follow(agent.lock, lambda: app.ready, app.stopping)
+        except Exception as error:
+            app.fail(error)
 
     async def follow_catalogue(_: Any = None) -> None:
         try:
@@ -287,5 +303,6 @@ def add_profile(
     app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app, refusals)(profile))
     app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))
     # Before a partition's events are read, and anew whenever partitions move.
-    app.start_offsets = know_whom_to_forget
+    app.start_offsets = partitions_come
     app.task(follow_catalogue)
+    app.task(heal_store)

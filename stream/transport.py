@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
@@ -205,8 +206,11 @@ class Consumer(driver.Consumer):
             earliest = await self.earliest_offsets(*map(driver.ensure_aiokafka_TP, fresh))
             starts.update((TP(*tp), offset) for tp, offset in earliest.items())
         for tp in inputs:
-            self._ledgers[tp] = Ledger(committed[tp])
-            self._thread.seek(driver.ensure_aiokafka_TP(tp), starts[tp])
+            # Where the next rebalance has begun, the partition may be gone already. Then it is not
+            # read here, and what comes to us by that rebalance has a seek of its own.
+            with contextlib.suppress(IllegalStateError):
+                self._thread.seek(driver.ensure_aiokafka_TP(tp), starts[tp])
+                self._ledgers[tp] = Ledger(committed[tp])
 
     # Acknowledge and commit --------------------------------------------------------------------
 

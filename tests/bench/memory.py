@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +154,11 @@ class Rocks:
 
     def __setitem__(self, key: bytes, value: bytes, /) -> None:
         self._rows[key] = value
+
+    def items(self) -> Iterable[tuple[bytes, bytes]]:
+        """All keys and values."""
+        found: Iterable[tuple[bytes, bytes]] = self._rows.items()
+        return found
 
     def __delitem__(self, key: bytes, /) -> None:
         del self._rows[key]

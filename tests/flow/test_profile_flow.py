@@ -82,6 +82,9 @@ class World:
         self.states[key] = value
         self.effect("table")
 
+    def items(self) -> list[tuple[bytes, bytes]]:
+        return list(self.states.items())
+
     def examples(self) -> list[Example]:
         return [decode_example(r.value or b"") for r in self.topics.get("tidemill.examples", [])]
 

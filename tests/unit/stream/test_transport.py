@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,7 @@ class FakeThread:
         self.position = dict.fromkeys(log, 0)
         self.group: dict[TP, int | None] = dict.fromkeys(log)
         self.takes_commits = True
+        self.revoked: set[TP] = set()
 
     def assignment(self) -> set[TP]:
         return set(self.log)
@@ -91,6 +93,8 @@ class FakeThread:
         return {tp: self.log[TP(*tp)][0] for tp in tps}
 
     def seek(self, tp: TP, offset: int) -> None:
+        if TP(*tp) in self.revoked:
+            raise IllegalStateError(f"No current assignment for partition {tp}")  # noqa: EM102
         self.position[TP(*tp)] = offset
 
     async def commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -191,6 +195,19 @@ async def test_after_a_seek_old_runs_acknowledge_nothing_and_come_again(app: Str
     assert thread.group == {CLICKS: None}
     (again,) = await fetch(consumer)
     assert again.value.records[0].offset == 0
+
+
+@loop_test
+async def test_a_partition_that_the_next_rebalance_took_is_left_alone(app: StreamApp) -> None:
+    consumer, thread = consumer_of(app, [0, 1, 2])
+    thread.revoked.add(CLICKS)
+    await consumer.perform_seek()
+    assert app.failure is None
+    assert await fetch(consumer) == []
+    thread.revoked.clear()
+    await consumer.perform_seek()
+    (message,) = await fetch(consumer)
+    assert message.offset == 2
 
 
 @loop_test

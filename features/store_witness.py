@@ -1,0 +1,174 @@
+"""Rows that the online store has lost are written again: the states know them all.
+
+A Redis that is killed comes back empty, or as it was minutes ago. So each partition of `events` has
+a witness in the store: a row of its own, which says how far the rows of the partition go. It is
+written with the rows of every run, and read before. If it is behind what was committed, or behind
+what this process wrote last, the store has lost rows, and all rows of the partition's users are
+written anew:
+
+1. the witness says that the partition is being filled;
+2. the rows are written, some hundred at a time;
+3. if the witness still says so, nothing was lost meanwhile: it says now that all is whole.
+
+A crash between two steps leaves a witness that is not whole: whoever has the partition next starts
+again. One window stays open: a store that loses its rows between the reading of the witness and the
+writing of the run's rows, in one breath, has a whole witness and old rows. Only a process that is
+stopped just there takes longer over it than Redis takes to start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from features.profile import features
+from features.profile_state import decode
+from features.store import OnlineStore, UserFeatures
+from stream.batching import Run
+from stream.errors import Unavailable
+from stream.metrics import ONLINE_STORE_ROWS
+
+log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 500
+"""Rows of one write: more hold the event loop up for tens of milliseconds."""
+
+LOOK_S = 5.0
+"""Pause between two looks while no event comes: how long lost rows stay lost, about."""
+
+_NAME = "\x00rows-{}"
+"""A witness's user id; no user has a control character in theirs."""
+
+
+class Witness:
+    """Notices what the store has lost, and fills it in.
+
+    Not for concurrent use: whoever calls it holds back all other writers of states and rows.
+
+    Parameters
+    ----------
+    store
+        The online store.
+    states
+        All states of this process's table: user id and value, as bytes.
+
+    Examples
+    --------
+    >>> from features.profile_state import EMPTY, encode
+    >>> from features.store import MemoryStore
+    >>> store, states = MemoryStore(), {b"ann": encode(EMPTY)}
+    >>> witness = Witness(store, lambda: states.items())
+    >>> witness.expect({-1: 10})  # a state that no event has touched has partition -1
+    >>> asyncio.run(witness.check())
+    1
+    >>> asyncio.run(witness.check()), store.read(["ann"])[0].user_id
+    (0, 'ann')
+    """
+
+    def __init__(
+        self, store: OnlineStore, states: Callable[[], Iterable[tuple[bytes, bytes]]]
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._must: dict[int, int] = {}
+
+    def expect(self, committed: Mapping[int, int | None]) -> None:
+        """Take over partitions of `events`: what is committed of them has its rows in the store."""
+        self._must = {
+            partition: max((offset or 0) - 1, self._must.get(partition, -1))
+            for partition, offset in committed.items()
+        }
+
+    def mark(self, run: Run) -> UserFeatures:
+        """The witness of a run's partition, to be written with the run's rows."""
+        return _witness(run.partition, run.last_offset, whole=True)
+
+    def wrote(self, run: Run) -> None:
+        """The rows of a run are in the store, with its witness."""
+        self._must[run.partition] = max(run.last_offset, self._must.get(run.partition, -1))
+
+    async def check(self, partitions: Collection[int] | None = None) -> int:
+        """Fill in what the store has lost, of some partitions or of all; returns how many rows.
+
+        Raises
+        ------
+        Unavailable
+            If the store does not answer, or loses rows while they are filled in.
+        """
+        must = self._must if partitions is None else {p: self._must.get(p, -1) for p in partitions}
+        found = await self._read(must)
+        lost = {p: offset for p, offset in must.items() if not _covers(found[p], offset)}
+        return await self._fill(lost) if lost else 0
+
+    async def follow(
+        self, lock: asyncio.Lock, ready: Callable[[], bool], stopping: asyncio.Event
+    ) -> None:
+        """Check now and then until told to stop; a store that is away is looked at again."""
+        while not stopping.is_set():
+            try:
+                if ready():
+                    async with lock:
+                        await self.check()
+            except Unavailable as error:
+                log.warning("whether the online store is whole is not known now: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await stopping.wait()
+
+    async def _fill(self, lost: Mapping[int, int]) -> int:
+        log.warning("the online store has lost rows of partitions %s: filling in", sorted(lost))
+        # 1. A crash from here on leaves partitions that are not whole.
+        await self._write([_witness(p, offset, whole=False) for p, offset in lost.items()])
+        # 2. All rows, whether they were lost or not: newer ones than ours stay.
+        count = 0
+        rows = self._rows(lost)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            await self._write(some)
+            count += len(some)
+        # 3. Nothing was lost meanwhile.
+        found = await self._read(lost)
+        if any(found[p] != _time(offset, whole=False) for p, offset in lost.items()):
+            msg = "the online store lost rows while they were filled in"
+            raise Unavailable(msg)
+        await self._write([_witness(p, offset, whole=True) for p, offset in lost.items()])
+        ONLINE_STORE_ROWS.labels("refill").inc(count)
+        log.warning("the online store has %d rows again", count)
+        return count
+
+    def _rows(self, partitions: Collection[int]) -> Iterator[UserFeatures]:
+        for key, value in self._states():
+            profile = decode(value)
+            if profile.partition in partitions:
+                yield features(key.decode(), profile)
+
+    async def _read(self, partitions: Iterable[int]) -> dict[int, int]:
+        wanted = list(partitions)
+        names = [_NAME.format(partition) for partition in wanted]
+        rows = await asyncio.to_thread(self._store.read, names)
+        times = (-1 if row is None else row.updated_ms for row in rows)
+        return dict(zip(wanted, times, strict=True))
+
+    async def _write(self, rows: Sequence[UserFeatures]) -> None:
+        await asyncio.to_thread(self._store.write, rows)
+
+
+def _time(offset: int, *, whole: bool) -> int:
+    """An offset as a witness's time: the store keeps the newest, and whole is newer than filling.
+
+    >>> _time(7, whole=False) < _time(7, whole=True) < _time(8, whole=False)
+    True
+    """
+    return 2 * max(offset, 0) + whole
+
+
+def _covers(time: int, offset: int) -> bool:
+    """Whether a witness says that all rows up to an offset are there."""
+    return offset < 0 or (time % 2 == 1 and time >= _time(offset, whole=True))
+
+
+def _witness(partition: int, offset: int, *, whole: bool) -> UserFeatures:
+    name = _NAME.format(partition)
+    return UserFeatures(user_id=name, updated_ms=_time(offset, whole=whole), last_event_id="")
