@@ -3,6 +3,7 @@
 # make install  .venv with the command in .venv/bin/tidemill
 # make check    formatting, lint, types, import rules
 # make bench    benchmarks on recorded logs (TIDEMILL_DATA=folder)
+# make chaos    the stack broken on purpose, and compared with a reference (KILLS, EVENTS, SEED)
 # make audit    vulnerabilities, bill of materials, licences, hashes, secrets (reports in audit/)
 # make lock     resolve requirements.lock anew
 
@@ -10,8 +11,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 ARGS ?=
+KILLS ?= 100
+EVENTS ?= 200000
+SEED ?= 1
 
-.PHONY: demo test install check services bench audit lock clean
+.PHONY: demo test install check services bench chaos audit lock clean
 
 demo: install
 	$(BIN)/tidemill demo $(ARGS)
@@ -47,6 +51,9 @@ services:
 
 bench: install
 	for name in shop transport shifts drift corruption update_rules quality; do $(BIN)/python -m tests.bench $$name $(ARGS) || exit; done
+
+chaos: install services
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --events $(EVENTS) --seed $(SEED) $(ARGS)
 
 # The auditors live in a folder of their own: they change nothing of what they look at.
 audit: install
