@@ -20,6 +20,19 @@ UNKNOWN = -1
 _FIRST_CAPACITY = 1024
 
 
+def is_damaged(item: ItemVector) -> bool:
+    r"""Whether a vector is one that no encoder wrote: cut off, or not a number.
+
+    A single one in the matrix would make every score of every user not a number.
+
+    >>> is_damaged(ItemVector(item_id="a", vector=b"\0\x7e", encoder="", text_hash="",
+    ...                       first_seen_ms=0))
+    True
+    """
+    vector = item.vector
+    return len(vector) % 2 > 0 or not np.isfinite(np.frombuffer(vector, dtype="<f2")).all()
+
+
 class Catalog:
     """Items by row, with their L2-normalised text vectors; `version` counts the changes.
 
@@ -83,10 +96,13 @@ class Catalog:
         Raises
         ------
         ValueError
-            If a vector's width is not the catalogue's.
+            If a vector's width is not the catalogue's, or it is damaged; items before it are added.
         """
         self.version += 1
         for item in items:
+            if is_damaged(item):
+                msg = f"item {item.item_id!r}: its vector is no row of finite 16-bit numbers"
+                raise ValueError(msg)
             vector = np.frombuffer(item.vector, dtype="<f2")
             if vector.size not in (0, self.width):
                 msg = (

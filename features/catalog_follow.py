@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from features.catalog import Catalog
+from features.catalog import Catalog, is_damaged
 from stream.batching import Record
 from stream.errors import Halt, Unavailable
 from stream.events import ItemVector, decode_item_vector
@@ -39,6 +39,9 @@ class Reads(Protocol):
 def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
     """Apply records of `item-vectors` in order: upserts, and deletes where the value is null.
 
+    What can't be read is left out and logged. It is no dead letter, because every process reads the
+    topic from its beginning at every start, and would write it again each time.
+
     Raises
     ------
     Halt
@@ -53,9 +56,14 @@ def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
                 catalog.delete([(record.key or b"").decode("utf-8", "replace")])
                 continue
             try:
-                upserts.append(decode_item_vector(record.value))
-            except msgspec.DecodeError as error:
+                item = decode_item_vector(record.value)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
                 log.warning("item-vectors@%d can't be read, left out: %s", record.offset, error)
+                continue
+            if is_damaged(item):
+                log.warning("item-vectors@%d has a damaged vector, left out", record.offset)
+                continue
+            upserts.append(item)
         catalog.upsert(upserts)
     except ValueError as error:
         raise Halt(str(error)) from error

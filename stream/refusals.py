@@ -83,6 +83,7 @@ class Refusing:
         self._clock = clock
         self._gauge = REFUSED_OURS.labels(role=role)
         self._read_up_to: dict[tuple[str, int], int] = {}
+        self._last_kind: type[Exception] | None = None  # its traceback is in the log already
 
     def read(self, run: Run, read: Callable[[Record], T]) -> tuple[list[T], list[Refused]]:
         """Read the records of a topic that we write: what they hold, and those that can't be read.
@@ -126,7 +127,10 @@ class Refusing:
         too_many = self.rule.refused(refused.topic, refused.partition)
         self._gauge.set(self.rule.recent)
         if too_many is None:
-            log.warning("role %s refuses %s", self.role, refused, exc_info=refused.error)
+            kind = type(refused.error)
+            trace = refused.error if kind is not self._last_kind else None
+            log.warning("role %s refuses %s", self.role, refused, exc_info=trace)
+            self._last_kind = kind
             return
         message = (
             f"{self.role} failed on {too_many}, which can't be the producers' fault; the last one "
