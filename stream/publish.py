@@ -7,7 +7,6 @@ future, its lock and its callbacks are what makes a Python producer slow, not it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import random
@@ -175,8 +174,12 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer._message_accumulator.fail_all(KafkaTimeoutError(str(reason)))  # noqa: SLF001
-            with contextlib.suppress(TimeoutError, KafkaError):
+            try:
                 await asyncio.wait_for(producer.stop(), self._config.request_timeout_s)
+            except Exception as error:
+                # Its sender stumbles (a KeyError) over a batch that it was about to try again.
+                log.debug("a producer that is given up ended with %r", error)
+                await producer.client.close()
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[object]]) -> None:
         config = self._config

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from infra.broker import EmbeddedKafka
 from stream.batching import Record
 from stream.broadcast import BroadcastReader
 from stream.connect import KafkaConfig
@@ -128,6 +131,31 @@ def test_without_a_broker_it_gives_up_in_bounded_time() -> None:
 
 
 # Broadcast -------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_freezes_is_unavailable_and_then_takes_the_records(
+    kafka: EmbeddedKafka, kafka_config: KafkaConfig
+) -> None:
+    topic = make(kafka_config, "frozen", {})
+    assert kafka.pid is not None
+    # One try ends while aiokafka still holds the batch, to put it back into its queue.
+    config = PublishConfig(request_timeout_s=1.0, attempts=3, backoff_s=0.05)
+
+    async def send() -> None:
+        publisher = Publisher(kafka_config, config)
+        await publisher.publish(topic, [Outgoing(b"u1", b"before")])
+        os.kill(kafka.pid or 0, signal.SIGSTOP)
+        try:
+            with pytest.raises(Unavailable, match="did not publish 1 records .*in 3 tries"):
+                await publisher.publish(topic, [Outgoing(b"u1", b"meanwhile")])
+        finally:
+            os.kill(kafka.pid or 0, signal.SIGCONT)
+        await publisher.publish(topic, [Outgoing(b"u1", b"after")])
+        await publisher.stop()
+
+    asyncio.run(send())
+    values = {record.value for record in read(kafka_config, topic, 2)}
+    assert b"before" in values
 
 
 def test_a_compacted_topic_is_read_whole_and_followed(kafka_config: KafkaConfig) -> None:
