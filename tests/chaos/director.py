@@ -122,7 +122,12 @@ class Director:
         while self._ends and self._ends[0][0] <= now_s:
             heapq.heappop(self._ends)[2]()
         for name, (fault, until_s) in list(self._armed.items()):
-            if now_s > until_s and self._stage.processes[name].state == "ready":
+            process = self._stage.processes[name]
+            late = now_s > until_s and process.state == "ready"
+            if fault.kind == "zombie" and (late or process.stopped()):
+                del self._armed[name]
+                self._pause(fault)
+            elif late:
                 del self._armed[name]
                 self._kill(fault)
         share = self._share()
@@ -193,21 +198,25 @@ class Director:
         else:
             now = fault.kind == "aimed" or late or self._in_work(process)
         if now:
-            {"kill": self._kill, "aimed": self._arm, "zombie": self._pause}[fault.kind](fault)
+            aimed = fault.kind != "kill" and fault.how
+            hit = self._arm if aimed else self._kill if fault.kind == "kill" else self._pause
+            hit(fault)
         return now
 
     def _recovering(self, process: Process) -> bool:
         return any(kill.recovery_s is None and kill.target == process.name for kill in self.kills)
 
     def _arm(self, fault: Fault) -> None:
-        self._stage.processes[fault.target].order(Orders(die_at=fault.how))
+        dies = fault.kind == "aimed"
+        orders = Orders(die_at=fault.how) if dies else Orders(stop_at=fault.how)
+        self._stage.processes[fault.target].order(orders)
         self._armed[fault.target] = (fault, time.monotonic() + AIMED_WAIT_S)
 
     def _pause(self, fault: Fault) -> None:
         process = self._stage.processes[fault.target]
         process.pause()
         self.by_kind["zombie"] += 1
-        self._say(f"zombie {fault.target} {fault.seconds:g} s")
+        self._say(f"zombie {fault.target} {fault.how} {fault.seconds:g} s")
         self._later(fault.seconds, process.resume, fault.target)
 
     def _kill(self, fault: Fault) -> None:

@@ -6,6 +6,7 @@ from one thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -116,9 +117,15 @@ class Process:
         self._dead(time.monotonic())
 
     def pause(self) -> None:
-        """Stop it in its tracks: it is there, and does nothing."""
+        """Stop it in its tracks, unless it has stopped already: it is there, and does nothing."""
         os.kill(self.pid, signal.SIGSTOP)
         self.state = "paused"
+
+    def stopped(self) -> bool:
+        """Whether it has stopped, by itself or by `pause`."""
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        return False
 
     def resume(self) -> None:
         """Let it go on, as if no time had passed."""
@@ -146,7 +153,7 @@ class Process:
             self.state = "away"
         if doomed and code == -signal.SIGKILL:
             return True
-        if not leaving or code != 0:
+        if not leaving or code not in (0, -signal.SIGTERM):  # asked while it started
             self._note(reason)
         return False
 

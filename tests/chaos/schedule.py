@@ -28,6 +28,8 @@ AIMED: dict[str, tuple[str, ...]] = {
 """Where an aimed kill hits a role; a catalogue that hardly changes passes its points too rarely."""
 
 AIMED_SHARE = 0.3
+AIMED_ZOMBIE_SHARE = 0.6
+"""Zombies that stop at a point of their work, and wake in the middle of it."""
 STARTING_SHARE = 0.05
 """Kills that hit a process while it starts: it recovers state then, and recovers anew."""
 
@@ -69,7 +71,7 @@ SECONDS: dict[str, tuple[float, float]] = {
 
 
 class Fault(NamedTuple):
-    """One thing to do. `how` is the point of an aimed kill, or `starting` for a kill then."""
+    """One thing to do. `how` is the point at which a process is hit, or `starting` for a kill then."""
 
     at: float
     kind: str
@@ -137,7 +139,9 @@ def _other(rng: Random, kind: str) -> Fault:
     shortest, longest = SECONDS.get(kind, (0.0, 0.0))
     seconds = shortest * (longest / shortest) ** rng.random() if shortest else 0.0
     target = _target(rng, kind)
-    return Fault(at, kind, target, "", round(seconds, 2))
+    aimed = kind == "zombie" and rng.random() < AIMED_ZOMBIE_SHARE
+    how = rng.choice(AIMED[role_of(target)]) if aimed else ""
+    return Fault(at, kind, target, how, round(seconds, 2))
 
 
 def _target(rng: Random, kind: str) -> str:

@@ -1,12 +1,14 @@
-"""A role that can be told to die at a point: `python -m tests.chaos.worker ROLE CONTROL`.
+"""A role that dies or stops at a point when told to: `python -m tests.chaos.worker ROLE CONTROL`.
 
 It is the product's own `tidemill worker ROLE`, with the functions of its crash points wrapped. The
-control file says at which point (`tests.faults.points`) the process kills itself, and by how much
-its clock is off; without the file it does neither. The file is read again whenever it changed.
+control file says at which point (`tests.faults.points`) the process kills itself or stops in its
+tracks, and by how much its clock is off; without the file it does nothing of this. The file is read again whenever it changed.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +24,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the control file says."""
 
     die_at: str = ""
+    stop_at: str = ""
     clock_ms: int = 0
 
 
@@ -45,16 +48,23 @@ class Control:
             self._orders, self._changed_ns = Orders(), -1
         return self._orders
 
+    def obeyed(self) -> None:
+        """Orders hold once: who wakes goes on."""
+        self._path.unlink(missing_ok=True)
+
 
 def _wrap(name: str, point: Point, control: Control) -> None:
     home, attribute, real = resolve(point.at)
 
-    def due() -> bool:
-        return control.orders.die_at == name
-
     def reached() -> None:
-        if due():
+        if control.orders.die_at == name:
             kill_myself(name)
+        if control.orders.stop_at == name:
+            control.obeyed()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def due() -> bool:
+        return name in (control.orders.die_at, control.orders.stop_at)
 
     setattr(home, attribute, wrapped(real, point, reached, due))
 
