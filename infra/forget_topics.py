@@ -221,7 +221,7 @@ class Shrinking:
 def _pace_s(admin: KafkaAdminClient) -> float:
     """How often the broker looks for segments to delete."""
     name = "log.retention.check.interval.ms"
-    nodes = [str(node["node_id"]) for node in admin.describe_cluster()["brokers"]]
+    nodes = [str(node["broker_id"]) for node in admin.describe_cluster()["brokers"]]
     resources = [ConfigResource(ConfigResourceType.BROKER, node, {name: None}) for node in nodes]
     found = admin.describe_configs(resources, config_filter="all").get("broker", {})
     paces = [int(kept[name]["value"]) for kept in found.values() if name in kept]

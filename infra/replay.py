@@ -45,10 +45,14 @@ PROGRESS_EVERY = 200
 
 @dataclass
 class Replayed:
-    """What was sent, by topic without prefix; `stopped` if it was ended before the log was."""
+    """What was sent, by topic without prefix; `stopped` if it was ended before the log was.
+
+    `left_out` are the events of users who are not to be learnt again.
+    """
 
     sent: Counter[str] = field(default_factory=Counter)
     stopped: bool = False
+    left_out: int = 0
 
     @property
     def events(self) -> int:
@@ -131,6 +135,7 @@ def replay(
     pace: Pace,
     *,
     events: int | None = None,
+    without: frozenset[str] = frozenset(),
     stop: Flag | None = None,
     report: Report | None = None,
 ) -> Replayed:
@@ -146,6 +151,8 @@ def replay(
         How fast.
     events
         Send only so many events.
+    without
+        Users whose events are left out: who was forgotten is not to be learnt again.
     stop
         Set from elsewhere (Ctrl-C), it ends the replay after the record in hand.
     report
@@ -161,6 +168,9 @@ def replay(
     sender = Sender(kafka)
     try:
         for record in records:
+            if without and getattr(record.value, "user_id", None) in without:
+                done.left_out += 1
+                continue
             if record.topic != "items":
                 if events is not None and done.events >= events:
                     break

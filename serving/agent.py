@@ -24,7 +24,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
@@ -75,6 +75,9 @@ _RECALL_SLICE_S = 30.0
 
 _IDLE_COMMIT_S = 1.0
 """Offsets of records that bring no answer wait for the next answer, or this long."""
+
+_FORGET_S = 1.0
+"""Pause between two looks at whom to forget."""
 
 _FIRST_MODEL_S = 30.0
 """Wait for the newest model at start, so that the first answers have it; then go on without."""
@@ -132,6 +135,7 @@ class ServingLoop:
         self._outbox = Outbox(kafka, config)
         self._stop = threading.Event()
         self._followed_s = 0.0
+        self._forgot_s = 0.0
         self._committed_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -144,12 +148,16 @@ class ServingLoop:
             readers.append(items)
             versions = self._insist(lambda: BroadcastReader(self._kafka, self._topics.adapters))
             readers.append(versions)
+            leaving = self._insist(lambda: BroadcastReader(self._kafka, self._topics.forget))
+            readers.append(leaving)
             self._load(items, versions)
+            self._insist(lambda: leaving.load(self._hear_forget, _LOAD_SLICE_S))
             while not stop.is_set():
                 if inbox is None:
                     self._insist(self._outbox.open)
                     inbox = self._insist(lambda: Inbox(self._kafka, self._config, self._revoked))
                 self._follow(items, versions)
+                self._follow_forget(leaving)
                 try:
                     self._answer_one_batch(inbox)
                 except Moved as error:
@@ -191,6 +199,26 @@ class ServingLoop:
                 self._count_items()
         self._swap_model()
 
+    def _follow_forget(self, leaving: BroadcastReader) -> None:
+        """Drop what is remembered of users who are to be forgotten, at most every second."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._forgot_s < _FORGET_S:
+            return
+        self._forgot_s = now_s
+        forgotten = self._answerer.forgotten
+        try:
+            heard = leaving.poll(self._hear_forget, 0.0)
+            if len(forgotten):
+                forgotten.trim(leaving.first_offsets())
+        except (Unavailable, KafkaError) as error:
+            _log.warning("whom to forget isn't followed now: %s", error)
+            return
+        if heard:
+            self._answerer.forget()
+
+    def _hear_forget(self, record: Any) -> None:
+        self._answerer.forgotten.take(record.partition, [record])
+
     def _swap_model(self) -> None:
         swap = self._swap.step()
         if swap is None:
@@ -230,6 +258,7 @@ class ServingLoop:
     def _recall(self) -> None:
         recent = self._answerer.recent
         count = self._recent.catch_up(recent.keep_record, self._clock.now_ms(), _RECALL_SLICE_S)
+        self._answerer.forget()
         _log.info("%d answers read back, %d remembered", count, len(recent))
 
     def _commit(self, inbox: Inbox, work: Work, replies: Replies, offsets: Offsets) -> None:

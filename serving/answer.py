@@ -35,6 +35,7 @@ from stream.clock import Clock
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
 from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example, json_encode
+from stream.forget import Forgotten
 from stream.outgoing import Outgoing
 from stream.parse import parse_request
 from stream.replayed import source_of
@@ -101,6 +102,7 @@ class Answerer:
         self.recommender = recommender
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
+        self.forgotten = Forgotten()
         self._store = store
         self._config = config
         self._topics = topics
@@ -120,7 +122,9 @@ class Answerer:
                     ask = Ask.of_request(parse_request(record), answer_id)
                     self._sort(work, ask, now_ms - record.timestamp, asked)
                 elif now_ms - record.timestamp <= self._config.push_max_age_s * 1000:
-                    examples.append((Place(partition, record.offset), _decode(record)))
+                    example = _decode(record)
+                    if not self.forgotten.covers(example.user_id, example.received_ms):
+                        examples.append((Place(partition, record.offset), example))
             except BadRecord as error:
                 work.refused.append(dead_letter(record, topic, partition, ROLE, error, now_ms))
                 work.reasons.append(error.reason)
@@ -180,6 +184,12 @@ class Answerer:
         answers += work.repeats
         answers += [first[_key(ask)] for ask in work.again]
         return Replies(answers, [a.path for a in made[: len(work.asks)]], timings, kept)
+
+    def forget(self) -> None:
+        """Drop all that is remembered of users who are to be forgotten."""
+        if len(self.forgotten):
+            self.debounce.forget(self.forgotten)
+            self.recent.drop(self.forgotten)
 
     def sent(self, replies: Replies) -> None:
         """Remember answers that are out, for whoever asks again."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from stream.clock import Clock
 from stream.events import Example
+from stream.forget import Forgotten
 
 
 class Place(NamedTuple):
@@ -116,6 +117,13 @@ class PushDebounce:
             return
         for user_id, window in list(self._windows.items()):
             if window.waiting is not None and window.waiting.place.partition in partitions:
+                del self._windows[user_id]
+
+    def forget(self, forgotten: Forgotten) -> None:
+        """Drop what waits of users who are to be forgotten."""
+        for user_id, window in list(self._windows.items()):
+            waiting = window.waiting
+            if waiting and forgotten.covers(user_id, waiting.example.received_ms):
                 del self._windows[user_id]
 
     def _open(self, user_id: str, now_s: float) -> None:

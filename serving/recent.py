@@ -16,6 +16,7 @@ import msgspec
 
 from stream.batching import Record
 from stream.clock import Clock
+from stream.forget import Forgotten
 
 ENTRY_BYTES = 400
 """What an answer takes beside its value: three short strings, two tuples, a place among all."""
@@ -118,6 +119,12 @@ class RecentAnswers:
             return
         key = key_of(heard.user_id, heard.request_id, heard.recommendation_id)
         self.keep(key, Kept(heard.recommendation_id, value, heard.ts_ms))
+
+    def drop(self, forgotten: Forgotten) -> None:
+        """Forget all answers to users who are to be forgotten, new ones too: they may know more."""
+        gone = [key for key in self._kept if key[0] and forgotten.covers(key[0], 0)]
+        for key in gone:
+            self._bytes -= self._kept.pop(key).size
 
     def _forget(self) -> None:
         before_ms = self._clock.now_ms() - self._window_ms

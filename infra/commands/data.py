@@ -73,8 +73,18 @@ Examples:
 @click.option("--speed", type=float, help="Times real time; without it, as fast as it goes.")
 @click.option("--rate", type=float, help="Events per second instead of the log's own times.")
 @click.option("--events", type=click.IntRange(min=1), help="Send only so many events.")
-def replay(
-    path: Path, settings: Settings, speed: float | None, rate: float | None, events: int | None
+@click.option(
+    "--without-users",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with one user id per line: their events are left out.",
+)
+def replay(  # noqa: PLR0913, PLR0917 - one per option
+    path: Path,
+    settings: Settings,
+    speed: float | None,
+    rate: float | None,
+    events: int | None,
+    without_users: Path | None,
 ) -> None:
     """Stream the recorded log at PATH into the topics, in time order.
 
@@ -89,14 +99,19 @@ def replay(
     from stream.formats import open_log
 
     log = open_log(path)
+    text = "" if without_users is None else without_users.read_text(encoding="utf-8")
+    without = frozenset(text.splitlines())
     stop = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     pace = Pace(SystemClock(), speed=speed, rate_per_s=rate)
     kafka = settings.section(KafkaConfig)
     with progress_bar(log.name, events) as report:
-        done = send(log.records(), kafka, pace, events=events, stop=stop, report=report)
+        done = send(
+            log.records(), kafka, pace, events=events, without=without, stop=stop, report=report
+        )
     sent = ", ".join(f"{count:,} {topic}" for topic, count in sorted(done.sent.items()))
-    click.echo(f"sent {sent or 'nothing'}")
+    left_out = f"; left out {done.left_out:,} of users who are not to be sent" if without else ""
+    click.echo(f"sent {sent or 'nothing'}{left_out}")
     if done.stopped:
         raise KeyboardInterrupt
