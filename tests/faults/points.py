@@ -190,27 +190,29 @@ POINTS: dict[str, Point] = {
         _to(".item-vectors"),
     ),
     "serving-answers-made": Point(
-        _SERVING, "serving.answer:Answerer.answer", "after", "lists are made, none is sent"
-    ),
-    "serving-half-of-answers": Point(
         _SERVING,
-        "serving.send_kafka:Outbox.send",
-        "half",
-        "half of a micro-batch is answered",
-        _to(".recommendations"),
-    ),
-    "serving-answered": Point(
-        _SERVING,
-        "serving.send_kafka:Outbox.send",
+        "serving.answer:Answerer.answer",
         "after",
-        "answers are acked, no offset is committed",
-        _to(".recommendations"),
+        "lists are made, none is sent",
+        lambda _, work: bool(work.asks),
+    ),
+    "serving-transaction-open": Point(
+        _SERVING,
+        "serving.send_kafka:_Transactions.send_offsets",
+        "before",
+        "answers are sent in an open transaction, which has no offsets yet",
+    ),
+    "serving-before-commit": Point(
+        _SERVING,
+        "serving.send_kafka:_Transactions.end",
+        "before",
+        "answers and offsets are in a transaction that is still open",
     ),
     "serving-committed": Point(
         _SERVING,
-        "serving.consume_kafka:Inbox.done",
+        "serving.send_kafka:Outbox.commit",
         "after",
-        "answers are acked and their offsets committed",
+        "answers and their offsets are there to stay, and serving hasn't taken note",
         _has_something,
     ),
 }
