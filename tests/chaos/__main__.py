@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
         if not chosen.json:
             sys.stderr.write(f"{time.monotonic() - started_s:7.1f}  {what}\n")
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is unmounted
     plan = Plan(
         chosen.kills,
         chosen.events,
