@@ -33,7 +33,7 @@ from features.drift_river import PageHinkleyDetector
 from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, Place, apply, features
-from features.profile_state import EMPTY, decode, encode
+from features.profile_state import EMPTY, decode, encode, is_older
 from features.store import OnlineStore, UserFeatures
 from features.store_witness import Witness
 from stream.app import StreamApp, bytes_table, guarded, run_topic
@@ -252,7 +252,8 @@ def add_profile(
     reader = reader or BroadcastReader(kafka, topics.item_vectors)
     follower = CatalogFollower(reader, catalog)
     refusals = Refusals(ROLE, kafka, publisher, clock)
-    table, forgotten = bytes_table(app, "profiles", kafka.partitions), Forgotten()
+    table = bytes_table(app, "profiles", kafka.partitions, older=is_older)
+    forgotten = Forgotten()
     forgetting = follow_forget(app, kafka, forgotten, partial(scrub_copies, app, table))
     agent = ProfileAgent(
         kafka=kafka,

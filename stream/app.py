@@ -33,6 +33,7 @@ from stream.connect import KafkaConfig
 from stream.guard import Delivery, guarded
 from stream.login import faust_settings
 from stream.metrics import ROLE_READY
+from stream.tables import NewestTable, Older
 from stream.topics import COMPACTION_LAG_MS
 from stream.worker import run_app
 
@@ -253,6 +254,7 @@ def make_app(
             **faust_settings(kafka),
             "datadir": str(state),
             "store": "rocksdb://",
+            "Table": NewestTable,
             "TableManager": _QuickTables,
             "key_serializer": "raw",
             "value_serializer": "raw",
@@ -290,7 +292,7 @@ def run_topic(app: StreamApp, *names: str) -> Any:
     )
 
 
-def bytes_table(app: StreamApp, name: str, partitions: int) -> Any:
+def bytes_table(app: StreamApp, name: str, partitions: int, older: Older | None = None) -> Any:
     """Return a table from bytes to bytes, on disk, with a compacted changelog topic.
 
     Parameters
@@ -301,8 +303,10 @@ def bytes_table(app: StreamApp, name: str, partitions: int) -> Any:
         The table's name; its changelog topic is `<group>-<name>-changelog`.
     partitions
         As many as the topic has whose runs write to it.
+    older
+        Tells whether a value was made before another one of the same key: see `stream.tables`.
     """
-    return app.Table(
+    table = app.Table(
         name,
         partitions=partitions,
         key_type=bytes,
@@ -313,3 +317,5 @@ def bytes_table(app: StreamApp, name: str, partitions: int) -> Any:
         },
         options=dict(STORE_OPTIONS),
     )
+    table.older = older
+    return table

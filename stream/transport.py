@@ -179,6 +179,14 @@ class Consumer(driver.Consumer):
             and message.generation_id == self.app.consumer_generation_id
         )
 
+    async def in_group(self) -> bool | None:
+        """Ask whether our group counts us in, with the partitions that we have.
+
+        `False` means that a rebalance will follow, `None` that nobody could be asked.
+        """
+        answer: bool | None = await self._thread.in_group()
+        return answer
+
     async def perform_seek(self) -> None:
         """Go to where each input partition's work begins, with new ledgers."""
         async with self._fetching:
@@ -187,6 +195,11 @@ class Consumer(driver.Consumer):
             self._gathered.clear()
             self._in_hand.clear()
             inputs = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+            changes = [tp for tp in self.assignment() if self._is_changelog_tp(tp)]
+            ends = (
+                await self.highwaters(*map(driver.ensure_aiokafka_TP, changes)) if changes else {}
+            )
+            self.app.producer.claim({TP(*tp): end for tp, end in ends.items()})
             if inputs:
                 try:
                     await self._open_ledgers(inputs)
@@ -273,6 +286,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """
         with contextlib.suppress(asyncio.CancelledError):
             await super().on_thread_stop()
+
+    async def in_group(self) -> bool | None:
+        """Ask the group's coordinator whether we are a member of its present generation."""
+        answer: bool | None = await self.call_thread(self._in_group)
+        return answer
+
+    async def _in_group(self) -> bool | None:
+        # aiokafka has no public call for it: its own heartbeat forgets a generation that is over.
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        generation = coordinator.generation
+        answered = await coordinator._do_heartbeat()  # noqa: SLF001
+        if generation < 0 or coordinator.generation != generation:
+            return False
+        return True if answered else None
 
     async def committed(self, tps: list[TP]) -> dict[TP, int | None]:
         """Return what the broker holds as the group's offset of each partition."""
