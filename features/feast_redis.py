@@ -14,17 +14,24 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
+from redis import Redis
 from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from features.feast_import import light_imports
+from features.redis_login import client_arguments
 
 with light_imports():
     from feast import FeatureView, RepoConfig
     from feast.infra.online_stores.helpers import _mmh3, _redis_key
-    from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+    from feast.infra.online_stores.redis import (
+        RedisOnlineStore,
+        RedisOnlineStoreConfig,
+        RedisType,
+    )
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
@@ -52,6 +59,12 @@ class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     type: Literal["features.feast_redis.NewestRedisOnlineStore"] = (
         "features.feast_redis.NewestRedisOnlineStore"
     )
+    username: str = ""
+    password_env: str = ""
+    tls: bool = False
+    tls_ca_file: str = ""
+    tls_certificate_file: str = ""
+    tls_key_file: str = ""
 
 
 class NewestRedisOnlineStore(RedisOnlineStore):
@@ -60,13 +73,20 @@ class NewestRedisOnlineStore(RedisOnlineStore):
     _client: Any
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
-        fresh = not self._client
-        client = super()._get_client(online_store_config)
-        if fresh:
+        if not self._client:
+            config = online_store_config
+            nodes, arguments = self._parse_connection_string(config.connection_string)
+            arguments |= client_arguments(config.model_dump())
+            if config.redis_type == RedisType.redis_cluster:
+                places = [ClusterNode(node["host"], int(node["port"])) for node in nodes]
+                self._client = RedisCluster(startup_nodes=places, **arguments)
+            else:
+                node = nodes[0]
+                self._client = Redis(host=node["host"], port=int(node["port"]), **arguments)
             # Once more, at once, for a connection that was idle for too long. Longer waits are the
             # caller's, who knows whether a shopper is waiting; redis-py's own take 5 s and more.
-            client.set_retry(Retry(NoBackoff(), 1))
-        return client
+            self._client.set_retry(Retry(NoBackoff(), 1))
+        return self._client
 
     def online_write_batch(
         self,

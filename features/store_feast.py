@@ -12,12 +12,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from features.feast_import import light_imports
+from features.redis_login import login_options, refusal
 from features.store import UserFeatures
 from features.store_config import StoreConfig
 from stream.errors import Unavailable
@@ -78,6 +79,8 @@ class FeastStore:
     Unavailable
         By any call, if the file is locked or full, or Redis does not answer; the same call may
         succeed later.
+    Halt
+        By any call, if Redis refuses our login, our rights or our certificate, or we its.
     """
 
     def __init__(self, config: StoreConfig) -> None:
@@ -85,11 +88,15 @@ class FeastStore:
         self._directory = Path(config.directory).absolute()
         self._where = _redis_place(config) if config.redis else f"SQLite in {self._directory}"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._directory.stat().st_uid == os.getuid():
+            self._directory.chmod(0o700)  # whoever made it, whatever the umask was
         settings = _repo_settings(config, self._directory)
         self._repo = RepoConfig(**settings, repo_path=self._directory)
         with self._translated():
             self.feast = self._open(settings)
             self._provider = get_provider(self._repo)
+        with suppress(Unavailable):  # it may come later; but who is refused is told now
+            self.read([""])
 
     def write(self, rows: Sequence[UserFeatures]) -> None:
         """Write whole rows; a row older than the one already there is ignored."""
@@ -149,7 +156,11 @@ class FeastStore:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+        except redis.exceptions.RedisError as error:
+            if refused := refusal(error, self.config):
+                raise refused from None
+            if not isinstance(error, _AWAY):
+                raise
             msg = f"the online store at {self._where} does not answer: {error}"
             raise Unavailable(msg) from error
         except sqlite3.OperationalError as error:
@@ -157,8 +168,11 @@ class FeastStore:
             raise Unavailable(msg) from error
 
 
+_AWAY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+
+
 def _redis_place(config: StoreConfig) -> str:
-    """Where Redis is, without the password that may stand behind it."""
+    """Where Redis is, without its options."""
     return f"Redis {config.redis.split(',')[0]}"
 
 
@@ -172,6 +186,7 @@ def _repo_settings(config: StoreConfig, directory: Path) -> dict[str, Any]:
             "type": "features.feast_redis.NewestRedisOnlineStore",
             "redis_type": "redis_cluster" if config.redis_cluster else "redis",
             "connection_string": f"{config.redis},{options}",
+            **login_options(config),
         }
     else:
         online = {

@@ -288,12 +288,14 @@ def test_a_locked_file_is_unavailable_not_broken(tmp_path: Path) -> None:
     waiter.close()
 
 
-def test_a_redis_that_is_away_is_unavailable(tmp_path: Path) -> None:
+def test_a_redis_that_is_away_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_PASSWORD", "secret")
     with socket.socket() as closed:  # bound, never listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-        options = f"{address},password=secret"
-        store = FeastStore(StoreConfig(directory=str(tmp_path), redis=options, timeout_ms=200))
+        store = FeastStore(StoreConfig(directory=str(tmp_path), redis=address, timeout_ms=200))
         with pytest.raises(Unavailable, match=f"Redis {address} does not answer") as refused:
             store.read(["ada"])
         assert "secret" not in str(refused.value)
