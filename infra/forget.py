@@ -22,7 +22,7 @@ import msgspec
 from kafka import KafkaAdminClient, TopicPartition
 
 from infra.demo.reading import read_topic
-from infra.forget_letters import erase_letters
+from infra.forget_letters import keep_others
 from infra.forget_topics import (
     COMPACT,
     HURRY,
@@ -32,6 +32,7 @@ from infra.forget_topics import (
     firsts,
     partitions,
     roll,
+    roll_compacted,
     settings,
     trim,
     unread,
@@ -125,8 +126,12 @@ class Forgetting:
         with connect(self._kafka) as admin:
             self._check_topics(admin)
             self._ask(users)
-            while waiting := self._whom():
-                self._erase(admin, frozenset(waiting))
+            while True:
+                asked = self._ends(admin, "forget")  # before: who comes now is the next round
+                waiting = self._whom()
+                if not waiting:
+                    break
+                self._erase(admin, frozenset(waiting), asked)
         self._outcome.seconds = round(time.monotonic() - started_s, 1)
         return self._outcome
 
@@ -172,9 +177,10 @@ class Forgetting:
                 continue  # the profile has made a dead letter of it
         return users
 
-    def _erase(self, admin: KafkaAdminClient, users: frozenset[str]) -> None:
+    def _erase(
+        self, admin: KafkaAdminClient, users: frozenset[str], asked: dict[TopicPartition, int]
+    ) -> None:
         """Steps 2 to 7 for all who wait."""
-        asked = self._ends(admin, "forget")
         # 2. Twice, because a record on a wrong partition is written again, to the right one.
         for _ in range(2):
             for role in ("ingest-profile", "learner"):
@@ -186,33 +192,33 @@ class Forgetting:
         self._until_read(admin, "learner", self._ends(admin, "examples"))
         self._until_read(admin, "serving", self._ends(admin, "requests"))
         self._report("on the way", "everything of before has arrived, and was dropped")
-        # 4.
-        with settings(admin, [self._topics.dead_letters], HURRY):
-            letters = erase_letters(self._kafka, admin, users)
-            self._until_deleted(admin, letters.trimmed)
-        self._outcome.letters_erased += letters.erased
-        self._outcome.letters_unsure += letters.unsure
-        self._report(
-            "dead letters",
-            f"{letters.erased:,} erased, {letters.unsure:,} of them only hold an id; "
-            f"{letters.kept:,} of others written again",
-        )
-        # 5.
-        if self._options.keep_records:
-            self._report("records", "left to the topics' retention time, as asked")
-        else:
-            trimmed = self._trim(admin, CARRIERS)
+        with settings(admin, [self._topics.dead_letters, *self._names(CARRIERS)], HURRY):
+            # 4.
+            letters = keep_others(self._kafka, admin, users)
+            deleting = [self._cut(admin, letters.before)]
+            self._outcome.letters_erased += letters.erased
+            self._outcome.letters_unsure += letters.unsure
+            self._report(
+                "dead letters",
+                f"{letters.erased:,} erased, {letters.unsure:,} of them only hold an id; "
+                f"{letters.kept:,} of others written again",
+            )
+            # 5.
+            if self._options.keep_records:
+                self._report("records", "left to the topics' retention time, as asked")
+            else:
+                deleting.append(self._cut(admin, self._boundaries(admin)))
+            # 6.
+            self._compact(admin, users)
+            self._report("changelog", "compacted, without the users")
+            for shrinking in deleting:
+                self._watch(shrinking)
+        if not self._options.keep_records:
+            trimmed = deleting[-1].offsets
             self._outcome.records_trimmed += trimmed
             self._report("records", f"{trimmed:,} removed, of all users, all read before")
-        # 6.
-        self._compact(admin, users)
-        self._report("changelog", "compacted, without the users")
-        # 7. Not those who were asked for meanwhile: they are the next round.
-        end = self._ends(admin, "forget")
-        if unread(self._kafka, asked, end) and self._whom() - users:
-            trim(admin, asked)
-        else:
-            self._trim(admin, ["forget"])
+        # 7.
+        self._finish(admin, asked)
         self._outcome.users += len(users)
         self._report("forget", "the users' ids are gone from it")
 
@@ -253,22 +259,30 @@ class Forgetting:
                 "more is passed over with --ignore-group"
             )
 
-    def _trim(self, admin: KafkaAdminClient, names: Sequence[str]) -> int:
-        """Remove from topics what there is now, once everybody has read it."""
-        full = self._names(names)
-        # Readers write in their turn: what they do with the last record is before the boundary.
-        self._until_all_read(admin, self._ends(admin, *names))
-        upto = roll(admin, partitions(full, self._kafka.partitions))
+    def _boundaries(self, admin: KafkaAdminClient) -> dict[TopicPartition, int]:
+        """New segments of the topics that carry records, once everybody has read what is before."""
+        # Readers write in their turn: what they do with the last record comes before the boundary.
+        self._until_all_read(admin, self._ends(admin, *CARRIERS))
+        upto = roll(admin, partitions(self._names(CARRIERS), self._kafka.partitions))
         self._until_all_read(admin, upto)
-        with settings(admin, full, HURRY):
-            shrinking = Shrinking(admin, upto)
-            gone = trim(admin, upto)
-            self._watch(shrinking)
-        return gone
+        return upto
 
-    def _until_deleted(self, admin: KafkaAdminClient, places: Sequence[TopicPartition]) -> None:
-        if places:
-            self._watch(Shrinking(admin, places))
+    def _cut(self, admin: KafkaAdminClient, before: dict[TopicPartition, int]) -> Shrinking:
+        """Move partitions' beginnings; the broker then deletes their segments."""
+        shrinking = Shrinking(admin, before)
+        shrinking.offsets = trim(admin, before)
+        return shrinking
+
+    def _finish(self, admin: KafkaAdminClient, asked: dict[TopicPartition, int]) -> None:
+        """Step 7, for those only who were asked for before: others are the next round."""
+        with settings(admin, [self._topics.forget], HURRY):
+            upto = roll(admin, list(asked))
+            late = unread(self._kafka, asked, upto)
+            shrinking = self._cut(
+                admin, {place: asked[place] if place in late else upto[place] for place in asked}
+            )
+            shrinking.left -= set(late)
+            self._watch(shrinking)
 
     def _watch(self, shrinking: Shrinking) -> None:
         while left := shrinking.look():
@@ -286,7 +300,7 @@ class Forgetting:
             return
         with settings(admin, [changelog], COMPACT):
             while places:
-                roll(admin, places)
+                roll_compacted(self._kafka, admin, places)
                 pause_until_s = time.monotonic() + COMPACT_S
                 held = {
                     p

@@ -24,7 +24,7 @@ import msgspec
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from infra.demo.reading import read_topic
-from infra.forget_topics import roll, trim
+from infra.forget_topics import roll
 from stream.batching import Record
 from stream.connect import KafkaConfig
 from stream.deadletter import readable_ids
@@ -36,12 +36,15 @@ FLUSH_TIMEOUT_S = 60.0
 
 
 class Letters(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the letters: `unsure` are erased ones that only hold an id somewhere."""
+    """What becomes of the letters: `unsure` are erased ones that only hold an id somewhere.
+
+    They are erased by moving the partitions' beginnings to `before`.
+    """
 
     erased: int = 0
     unsure: int = 0
     kept: int = 0
-    trimmed: tuple[TopicPartition, ...] = ()
+    before: dict[TopicPartition, int] = {}
 
 
 def whose(
@@ -59,8 +62,8 @@ def whose(
     return any(pattern.search(part) for pattern in _patterns(users) for part in parts)
 
 
-def erase_letters(kafka: KafkaConfig, admin: KafkaAdminClient, users: frozenset[str]) -> Letters:
-    """Erase users' letters; the broker deletes the files of `trimmed` partitions afterwards."""
+def keep_others(kafka: KafkaConfig, admin: KafkaAdminClient, users: frozenset[str]) -> Letters:
+    """Write the letters of others again, so that all letters of before may go."""
     topic = Topics(kafka.topic_prefix).dead_letters
     hit = sorted({p for (_, p, _), letter in read_topic(kafka, topic) if _is_of(letter, users)})
     if not hit:
@@ -100,9 +103,7 @@ def erase_letters(kafka: KafkaConfig, admin: KafkaAdminClient, users: frozenset[
     if failed:
         msg = f"{len(failed)} letters of others were not taken by the broker ({failed[0]!r})"
         raise Unavailable(msg)
-    # 3. What was there before goes.
-    trim(admin, upto)
-    return Letters(erased=erased, unsure=unsure, kept=kept, trimmed=tuple(places))
+    return Letters(erased=erased, unsure=unsure, kept=kept, before=upto)
 
 
 def _is_of(letter: Record, users: frozenset[str]) -> bool:

@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import (
     AbortTransactionSpec,
     AlterConfigOp,
@@ -43,6 +43,11 @@ ROLL = {"segment.ms": "1"}
 
 SETTLE_S = 0.5
 """A changed setting reaches the brokers within some milliseconds; nobody tells when."""
+
+NO_KEY = b"\0boundary"
+"""No user's id: those are printable."""
+
+SEND_TIMEOUT_S = 30.0
 
 NOBODY = 0x7EAF_0060_7000
 """The id of the producer whose transaction is aborted; real ones count up from 0."""
@@ -172,6 +177,26 @@ def roll(admin: KafkaAdminClient, places: Sequence[TopicPartition]) -> dict[Topi
         return ends(admin, places)
 
 
+def roll_compacted(
+    kafka: KafkaConfig, admin: KafkaAdminClient, places: Sequence[TopicPartition]
+) -> None:
+    """Begin a new segment in partitions of a table's changelog.
+
+    A control record would do, but once the broker has compacted it away it leaves an empty batch,
+    which not every client can read. So the boundary is the tombstone of a key that no table has.
+    """
+    if not places:
+        return
+    with settings(admin, sorted({place.topic for place in places}), ROLL):
+        producer = KafkaProducer(**kafka.client_settings(), acks="all")
+        try:
+            for place in places:
+                sent = producer.send(place.topic, key=NO_KEY, value=None, partition=place.partition)
+                sent.get(timeout=SEND_TIMEOUT_S)
+        finally:
+            producer.close(timeout=5)
+
+
 def trim(admin: KafkaAdminClient, before: Mapping[TopicPartition, int]) -> int:
     """Move partitions' beginnings; returns how many offsets were given up."""
     first = firsts(admin, list(before))
@@ -186,9 +211,17 @@ class Shrinking:
 
     A partition's size only falls when segments are deleted. Where new records hide the fall, the
     broker's own pace decides: it looks every `log.retention.check.interval.ms`.
+
+    Attributes
+    ----------
+    left
+        The partitions that are still as large as they were.
+    offsets
+        How many offsets were given up; for whoever moved the beginnings.
     """
 
     def __init__(self, admin: KafkaAdminClient, places: Iterable[TopicPartition]) -> None:
+        self.offsets = 0
         self._admin = admin
         self._sizes = self._measure(set(places))
         self._since_s = time.monotonic()

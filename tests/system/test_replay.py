@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,20 @@ def test_a_part_of_a_log_and_a_stop(kafka_config: KafkaConfig, tmp_path: Path) -
     early = replay(log.records(), kafka_config, slow, stop=stop, report=enough)
     assert early.stopped
     assert 3 <= early.events < EVENTS // 2
+
+
+def test_who_was_forgotten_is_left_out(kafka_config: KafkaConfig, tmp_path: Path) -> None:
+    log, topics = open_log(write_log(tmp_path)), Topics(kafka_config.topic_prefix)
+    users = {f"u{n}" for n in range(7)}
+    left_out = min(users)
+    done = replay(log.records(), kafka_config, Pace(SystemClock()), without=frozenset({left_out}))
+    assert done.left_out > 0 and done.events == EVENTS - done.left_out
+    sent = {
+        json.loads(record.value or b"{}")["user_id"]
+        for topic in topics.raw_events
+        for _, record in read_topic(kafka_config, topic)
+    }
+    assert sent == users - {left_out}
 
 
 def test_no_broker_is_said_with_what_to_do() -> None:
