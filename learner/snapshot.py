@@ -34,6 +34,8 @@ from stream.events import AdapterVersion
 FORMAT = 4
 _ARRAYS = "model.safetensors"
 _MANIFEST = "manifest.json"
+_FORMAT_AGAIN = "snapshot_format"
+"""In `meta`, and so under the hash: one flipped bit must not pass for a newer release's format."""
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ class Snapshots:
 
         # 1. Under a temporary name.
         data = save_arrays({k: np.ascontiguousarray(v) for k, v in saved.arrays.items()})
-        meta = msgspec.json.encode(saved.meta)
+        meta = msgspec.json.encode({**saved.meta, _FORMAT_AGAIN: FORMAT})
         digest = _digest(meta, data)
         manifest = Manifest(format=FORMAT, sha256=digest, meta=msgspec.Raw(meta))
         aside = self.folder / f".writing-{number}-{os.getpid()}"
@@ -132,10 +134,12 @@ class Snapshots:
 
     def _refuse_newer(self, number: int) -> None:
         try:
-            known = _manifest(self.path(number)).format
-        except (OSError, ValueError, msgspec.MsgspecError):
+            manifest = _manifest(self.path(number))
+            known = manifest.format
+            meant = msgspec.json.decode(manifest.meta).get(_FORMAT_AGAIN, known)
+        except (OSError, ValueError, AttributeError, msgspec.MsgspecError):
             return  # damaged, which reading it will say
-        if known > FORMAT:
+        if known > FORMAT and meant == known:
             msg = (
                 f"the snapshot {self.path(number)} has format {known}, this program knows "
                 f"{FORMAT}: start the newer program again, or move {self.folder} away to begin anew"
@@ -177,7 +181,9 @@ def read_snapshot(folder: Path, sha256: str | None = None) -> Saved:
             field="sha256", value=digest, wanted=f"{sha256}, as announced", reason="failed"
         )
     try:
-        return Saved(load_arrays(data), msgspec.json.decode(manifest.meta))
+        meta = msgspec.json.decode(manifest.meta)
+        meta.pop(_FORMAT_AGAIN, None)
+        return Saved(load_arrays(data), meta)
     except Exception as error:  # safetensors raises its own, which has no common base
         raise BadRecord(
             field="arrays", value=str(error), wanted="a safetensors file", reason="failed"

@@ -102,13 +102,24 @@ def published(tmp_path: Path, number: int) -> AdapterVersion:
     )
 
 
-def test_a_snapshot_of_a_newer_release_stops_the_process(three: Snapshots) -> None:
-    manifest = three.path(3) / "manifest.json"
-    said = msgspec.json.decode(manifest.read_bytes())
-    said["format"] = FORMAT + 1
-    manifest.write_bytes(msgspec.json.encode(said))
+def test_a_snapshot_of_a_newer_release_stops_the_process(
+    three: Snapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr("learner.snapshot.FORMAT", FORMAT + 1)
+        three.write(4, saved(4))
     with pytest.raises(Halt, match=rf"has format {FORMAT + 1}, this program knows {FORMAT}: start"):
         three.newest()
+
+
+def test_a_format_that_was_only_damaged_stops_nobody(
+    three: Snapshots, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = three.path(3) / "manifest.json"
+    flipped = manifest.read_bytes().replace(b'"format":4', b'"format":5')
+    manifest.write_bytes(flipped)
+    assert newest_number(three) == 2
+    assert f"{three.path(3)} is passed over: `format` must be 4" in caplog.text
 
 
 def test_a_version_is_read_as_it_was_published(tmp_path: Path) -> None:
