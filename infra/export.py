@@ -22,7 +22,6 @@ from stream.batching import Record
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord
-from stream.events import decode_example
 from stream.forget import parse_forget
 from stream.letters import read_letter
 from stream.topics import Topics
@@ -52,7 +51,7 @@ def export_user(
             name: [
                 _shown(placed)
                 for placed in read_topic(kafka, f"{kafka.topic_prefix}{name}")
-                if _is_of(user_id, placed.record, name)
+                if _is_of(user_id, placed.record)
             ]
             for name in CARRIERS
         },
@@ -127,14 +126,8 @@ def _state(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
     }
 
 
-def _is_of(user_id: str, record: Record, name: str) -> bool:
-    value = record.value or b""
-    if name == "examples":
-        try:
-            return decode_example(value).user_id == user_id
-        except msgspec.DecodeError:
-            return False
-    return whose(value, (), frozenset({user_id}), record.key)
+def _is_of(user_id: str, record: Record) -> bool:
+    return whose(record.value, (), frozenset({user_id}), record.key)
 
 
 def _asked(record: Record) -> str | None:

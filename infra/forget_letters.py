@@ -14,6 +14,7 @@ False
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ from stream.batching import Record
 from stream.connect import KafkaConfig
 from stream.deadletter import readable_ids
 from stream.errors import Unavailable
+from stream.events import decode_example
 from stream.outgoing import Header
 from stream.topics import Topics
 
@@ -55,11 +57,20 @@ def whose(
     A letter that names its user is that user's. One that can't be read is taken for a user's where
     the id stands in it as a word of its own, in the value, the key or a header.
     """
-    user_id, _ = readable_ids(value)
+    user_id = user_of(value)
     if user_id is not None:
         return user_id in users
     parts = [value or b"", key or b"", *(text or b"" for _, text in headers)]
     return any(pattern.search(part) for pattern in _patterns(users) for part in parts)
+
+
+def user_of(value: bytes | None) -> str | None:
+    """The user whom a record names, be it JSON or an example."""
+    user_id, _ = readable_ids(value)
+    if user_id is None:
+        with contextlib.suppress(msgspec.DecodeError):
+            return decode_example(value or b"").user_id
+    return user_id
 
 
 def keep_others(kafka: KafkaConfig, admin: KafkaAdminClient, users: frozenset[str]) -> Letters:
@@ -82,7 +93,7 @@ def keep_others(kafka: KafkaConfig, admin: KafkaAdminClient, users: frozenset[st
                 continue
             if _is_of(letter, users):
                 erased += 1
-                unsure += readable_ids(letter.value)[0] is None
+                unsure += user_of(letter.value) is None
                 continue
             digest = _digest(partition, letter)
             if digest not in seen:
