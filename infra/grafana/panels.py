@@ -205,11 +205,12 @@ STREAM = Row(
             unit="ops",
         ),
         Panel(
-            "New users and interest shifts",
-            "Users seen for the first time, and users whose interest moved. A rise in shifts "
-            "means a changing season, or too sensitive a detector.",
+            "New users, forgotten users, interest shifts",
+            "Users seen for the first time, users who were erased, and users whose interest moved. "
+            "A rise in shifts means a changing season, or too sensitive a detector.",
             (
                 Query(rate("tidemill_profile_users_total"), "new users"),
+                Query(rate("tidemill_forgotten_users_total"), "forgotten users"),
                 Query(rate("tidemill_interest_shifts_total"), "interest shifts"),
             ),
             unit="ops",
