@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 
 from stream.batching import PlainRecord, Run
@@ -13,9 +13,6 @@ from tests.simulation.loop import Point, Task
 
 MOST = 12
 """Records of a run: enough for several users, few enough for many runs."""
-
-CommitRule = Callable[[], Ledger]
-
 
 class Delivery:
     """A run in an agent's hands; passes for `stream.guard.Delivery`."""
@@ -65,7 +62,7 @@ class Member:
 
     # To be filled in by a role ------------------------------------------------------------------
 
-    def handle(self, run: Run, delivery: Delivery) -> Awaitable[None]:
+    async def handle(self, run: Run, delivery: Delivery) -> None:
         """Handle a run, to its end."""
         raise NotImplementedError
 
@@ -81,6 +78,7 @@ class Member:
     def start_offset(self, tp: TP) -> int | None:
         """Where a role that keeps its own offsets reads on."""
         del tp
+        return None
 
     # The group ----------------------------------------------------------------------------------
 
@@ -93,10 +91,14 @@ class Member:
         self._positions.clear()
         self.recover()
         for tp in self.partitions:
-            committed = self.group.committed(tp)
-            start, own = committed or 0, self.start_offset(tp)
-            self._positions[tp] = start if own is None else min(own, start or own)
+            committed, own = self.group.committed(tp), self.start_offset(tp)
+            starts = [at for at in (committed, own) if at is not None]
+            self._positions[tp] = min(starts, default=0)
             self._ledgers[tp] = self.ledger(committed)
+
+    def in_group(self) -> bool:
+        """Whether the group counts this process in."""
+        return self._generation == self.group.generation
 
     def unread(self, topic: str) -> list[TP]:
         """The partitions of a topic with records that this process hasn't fetched."""
@@ -116,10 +118,11 @@ class Member:
         self._positions[tp] = run.last_offset + 1
         delivery = Delivery(self, self._ledgers[tp].fetched(run.last_offset))
         name = f"{topic}-{partition}@{start}+{len(records)}"
-        self.tasks[topic] = Task(name, self._handled(run, delivery))
+        self.tasks[topic] = Task(name, self.handle(run, delivery))
 
-    async def _handled(self, run: Run, delivery: Delivery) -> None:
-        await self.handle(run, delivery)
+    def end(self) -> None:
+        """Begin the last words before a stop or a rebalance."""
+        self.tasks["drain"] = Task("drain", self.drain())
 
     def commit(self) -> None:
         """Begin a commit, if there is none under way."""

@@ -36,6 +36,8 @@ class ProfileWorker(Member):
         Events that ingest remembers: few, so that copies get through to the profile.
     """
 
+    make_table: type[Table] = Table
+
     def __init__(  # noqa: PLR0913 - a process needs that much
         self,
         name: str,
@@ -52,7 +54,8 @@ class ProfileWorker(Member):
     ) -> None:
         super().__init__(name, group, broker, rng)
         publisher = SimPublisher(broker, rng)
-        self.table = Table(broker, changelog_topic(kafka.topic_prefix), disks)
+        changelog = changelog_topic(kafka.topic_prefix)
+        self.table = self.make_table(broker, changelog, disks, self.in_group)
         self._events = Topics(kafka.topic_prefix).events
         self._ingest = IngestAgent(kafka, IngestConfig(seen_events=remembers), publisher, clock)
         self._profile = ProfileAgent(
@@ -91,7 +94,9 @@ class ProfileWorker(Member):
 
     def recover(self) -> None:
         """Bring the table up to its changelog."""
-        self.table.recover([partition for topic, partition in self.partitions if topic == self._events])
+        mine = [tp for tp in self.partitions if tp[0] == self._events]
+        self.table.recover([partition for _, partition in mine])
+        self._profile.witness.expect({tp[1]: self.group.committed(tp) for tp in mine})
 
 
 async def _pause(seconds: float) -> None:

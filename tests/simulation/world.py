@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -16,13 +17,18 @@ from tests.chaos.topic_log import Logs, changelog_topic
 from tests.chaos.verdict import Left, Verdict, judge
 from tests.simulation.broker import Broker, Group, unavailable
 from tests.simulation.loop import Loop
+from tests.simulation.learner_worker import Folder, LearnerWorker, checkpoint_in, plain_learners
 from tests.simulation.member import Member
 from tests.simulation.profile_worker import ProfileWorker
+from tests.simulation.serving_worker import ServingWorker
 from tests.simulation.shop import SimShop, catalogue, item_records
 from tests.simulation.table import Disk
 
 PREFIX = "sim."
 PARTITIONS = 2
+REQUESTS = 0.15
+"""Of what is sent, how much asks for a list."""
+
 MOST_DRAIN = 20_000
 """Steps of a drain: far above what any takes, so that a stuck one is an error, not a hang."""
 
@@ -52,8 +58,10 @@ class World:
     """
 
     profile_worker: type[ProfileWorker] = ProfileWorker
+    learner_worker: type[LearnerWorker] = LearnerWorker
+    serving_worker: type[ServingWorker] = ServingWorker
 
-    def __init__(self, seed: int, *, faults: float = 1.0) -> None:
+    def __init__(self, seed: int, *, faults: float = 1.0, folder: Path | None = None) -> None:
         self.seed = seed
         self.rng = Random(seed)
         self.clock = ManualClock(start_ms=1_777_626_000_000)
@@ -75,7 +83,15 @@ class World:
         self.standing: dict[str, list[str]] = {}
         for record in ITEM_RECORDS:
             self.broker.append(self.topics.item_vectors, record)
-        self._add_group("ip", "ingest-profile", (*self.topics.raw_events, self.topics.events), 2)
+        self.folder: Path | Folder = Folder() if folder is None else folder
+        with self._plain():
+            inputs = (*self.topics.raw_events, self.topics.events)
+            self._add_group("ip", "ingest-profile", inputs, 2)
+            self._add_group("learner", "learner", (self.topics.examples,), 1)
+            self._add_group("serving", "serving", (self.topics.requests,), 2)
+
+    def _plain(self) -> AbstractContextManager[None]:
+        return plain_learners() if isinstance(self.folder, Folder) else nullcontext()
 
     def _add_group(self, kind: str, role: str, topics: Iterable[str], members: int) -> None:
         self.groups[kind] = Group(f"{PREFIX}{role}", tuple(topics), self.broker)
@@ -86,11 +102,26 @@ class World:
 
     def make(self, name: str) -> Member:
         """Start a process."""
+        kind = _kind(name)
+        process = (name, self.groups[kind], self.broker, self.rng)
+        if kind == "learner":
+            return self.learner_worker(
+                *process,
+                kafka=self.kafka,
+                folder=self.folder,
+                catalog=CATALOGUE,
+                clock=self.clock,
+            )
+        if kind == "serving":
+            return self.serving_worker(
+                *process,
+                kafka=self.kafka,
+                store=self.store,
+                catalog=CATALOGUE,
+                clock=self.clock,
+            )
         return self.profile_worker(
-            name,
-            self.groups["ip"],
-            self.broker,
-            self.rng,
+            *process,
             kafka=self.kafka,
             disks=self._disks.setdefault(name, {}),
             store=self.store,
@@ -103,7 +134,7 @@ class World:
 
     def run(self, steps: int) -> Outcome:
         """Take so many drawn steps, then drain and judge."""
-        with self.loop.running():
+        with self.loop.running(), self._plain():
             for _ in range(steps):
                 self.step()
             self.drain()
@@ -125,7 +156,7 @@ class World:
     def send(self) -> None:
         """A producer sends a few records."""
         for _ in range(self.rng.randrange(1, 5)):
-            sent = self.shop.event()
+            sent = self.shop.event() if self.rng.random() > REQUESTS else self.shop.request()
             self.broker.append(f"{PREFIX}{sent.kind}", sent.record)
             self.note("sent", sent.kind)
 
@@ -145,6 +176,9 @@ class World:
         elif draw < weight - 1:
             member.fetch(fresh[(draw - len(choices) * 4) // 2])
             self.note(member.name, "fetch")
+        elif isinstance(member, LearnerWorker) and self.rng.random() < 0.5:
+            member.tick()
+            self.note(member.name, "tick")
         else:
             member.commit()
             self.note(member.name, "commit")
@@ -228,16 +262,20 @@ class World:
 
     def finish(self, member: Member) -> None:
         """Let a process end what it has in hand, as far as its neighbours are there, and commit."""
-        for _ in range(40 if self.away else MOST_DRAIN):
-            ready = [name for name in member.runnable() if name != "commit"]
-            if not ready:
-                break
-            self.advance(member, self.rng.choice(list(member.runnable())))
+        self._until(member, lambda: not (member.tasks.keys() - {"commit"}))
+        member.end()
+        self._until(member, lambda: "drain" not in member.tasks)
         member.commit()
+        self._until(member, lambda: "commit" not in member.tasks)
+
+    def _until(self, member: Member, done: Callable[[], bool]) -> None:
         for _ in range(40 if self.away else MOST_DRAIN):
-            if "commit" not in member.tasks:
-                break
-            self.advance(member, self.rng.choice(list(member.runnable())))
+            if done():
+                return
+            ready = list(member.runnable())
+            if not ready:
+                return
+            self.advance(member, self.rng.choice(ready))
 
     # The end --------------------------------------------------------------------------------------
 
@@ -256,10 +294,13 @@ class World:
             self._settle(kind, ())
         for _ in range(MOST_DRAIN):
             if not self._busy():
-                return
+                break
             self.work()
-        message = f"seed {self.seed}: not drained after {MOST_DRAIN} steps"
-        raise AssertionError(message)
+        else:
+            message = f"seed {self.seed}: not drained after {MOST_DRAIN} steps"
+            raise AssertionError(message)
+        for member in self.members.values():
+            self.finish(member)
 
     def _busy(self) -> bool:
         return any(
@@ -290,7 +331,12 @@ class World:
             changelog=topic(changelog_topic(PREFIX)),
             item_vectors=topic(names.item_vectors),
         )
-        return Left(logs=logs, rows=self._rows(logs), catalogue_whole=True)
+        return Left(
+            logs=logs,
+            rows=self._rows(logs),
+            checkpoint=checkpoint_in(self.folder),
+            catalogue_whole=True,
+        )
 
     def _rows(self, logs: Logs) -> dict[str, UserFeatures | None]:
         users = sorted({(record.key or b"").decode() for record in logs.events})
@@ -307,5 +353,4 @@ def _kind(name: str) -> str:
 
 def simulate(seed: int, steps: int = 500, folder: Path | None = None) -> Outcome:
     """Run one seed."""
-    del folder
-    return World(seed).run(steps)
+    return World(seed, folder=folder).run(steps)
