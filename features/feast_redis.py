@@ -38,11 +38,15 @@ with light_imports():
 _WRITE_UNLESS_OLDER = """
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if stored and tonumber(stored) > tonumber(ARGV[2]) then return 0 end
+if stored and tonumber(stored) == tonumber(ARGV[2]) then
+  local events = redis.call('HGET', KEYS[1], ARGV[3])
+  if events and tonumber(events) > tonumber(ARGV[4]) then return 0 end
+end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
 """ARGV holds field after value: the event time first, as a number that Lua can compare (Feast's
-own is a protobuf), then what Feast reads. Milliseconds fit a Lua number exactly."""
+own is a protobuf), the number of events, then what Feast reads. Milliseconds fit a Lua number."""
 
 REWRITE_TIMEOUT_S = 120.0
 """Redis writes some 100 MB a second; what takes longer counts as away, and is asked again."""
@@ -104,6 +108,7 @@ class NewestRedisOnlineStore(RedisOnlineStore):
                 stamp = Timestamp()
                 stamp.FromDatetime(aware)
                 fields: list[str | bytes | int] = [f"_ms:{view}", stamp.ToMilliseconds()]
+                fields += [f"_n:{view}", values["events"].int64_val if "events" in values else 0]
                 fields += [f"_ts:{view}", stamp.SerializeToString()]
                 for name, value in values.items():
                     fields += [_mmh3(f"{view}:{name}"), value.SerializeToString()]

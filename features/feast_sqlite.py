@@ -106,15 +106,17 @@ class WalSqliteOnlineStore(SqliteOnlineStore):
         rows = []
         for entity_key, values, event_time, _ in data:
             key = _key(config, entity_key)
-            event_ms = _milliseconds(event_time)
-            rows += [
-                (key, name, value.SerializeToString(), event_ms) for name, value in values.items()
-            ]
+            age = _milliseconds(event_time), values["events"].int64_val if "events" in values else 0
+            rows += [(key, name, value.SerializeToString(), *age) for name, value in values.items()]
+        # Nobody reads Feast's `created_ts`: it holds the number of events, which decides between
+        # rows of one time.
         upsert = (
-            f"INSERT INTO {_table(config, table)} (entity_key, feature_name, value, event_ts) "
-            "VALUES (?, ?, ?, ?) ON CONFLICT (entity_key, feature_name) DO UPDATE "
-            "SET value = excluded.value, event_ts = excluded.event_ts "
-            "WHERE excluded.event_ts >= event_ts"
+            f"INSERT INTO {_table(config, table)} "
+            "(entity_key, feature_name, value, event_ts, created_ts) "
+            "VALUES (?, ?, ?, ?, ?) ON CONFLICT (entity_key, feature_name) DO UPDATE "
+            "SET value = excluded.value, event_ts = excluded.event_ts, "
+            "created_ts = excluded.created_ts WHERE excluded.event_ts > event_ts "
+            "OR (excluded.event_ts = event_ts AND excluded.created_ts >= coalesce(created_ts, 0))"
         )
         with self._lock:
             conn = self._get_conn(config)

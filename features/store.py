@@ -54,6 +54,9 @@ class OnlineStore(Protocol):
     def write(self, rows: Sequence[UserFeatures]) -> None:
         """Write whole rows; a row older than the one already there is ignored.
 
+        Of two rows with one time, the one with fewer events is older: late events don't move the
+        time, and a writer that slept must not undo them.
+
         Raises
         ------
         stream.errors.Unavailable
@@ -86,7 +89,7 @@ class MemoryStore:
         """Write whole rows; a row older than the one already there is ignored."""
         for row in rows:
             known = self._rows.get(row.user_id)
-            if known is None or known.updated_ms <= row.updated_ms:
+            if known is None or _age(known) <= _age(row):
                 self._rows[row.user_id] = row
 
     def read(self, user_ids: Sequence[str]) -> list[UserFeatures | None]:
@@ -100,3 +103,7 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+def _age(row: UserFeatures) -> tuple[int, int]:
+    return row.updated_ms, row.events

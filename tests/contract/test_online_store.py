@@ -163,6 +163,16 @@ def test_a_row_of_the_same_millisecond_replaces(store: OnlineStore) -> None:
     assert store.read(["ada"]) == [row("ada", START_MS, 2)]
 
 
+def test_of_one_millisecond_the_row_with_more_events_stays(store: OnlineStore) -> None:
+    late = msgspec.structs.replace(FULL, events=FULL.events + 1, last_event_id="late")
+    store.write([late])
+    store.write([FULL])  # by a process that slept meanwhile
+    assert store.read(["ada"]) == [late]
+    later = msgspec.structs.replace(FULL, updated_ms=START_MS + 1, events=1)
+    store.write([later])
+    assert store.read(["ada"]) == [later]
+
+
 def test_within_one_call_the_newest_row_of_a_user_wins(store: OnlineStore) -> None:
     store.write([row("ada", START_MS, 1), row("ada", START_MS + 9, 3), row("ada", START_MS + 5, 2)])
     assert store.read(["ada"]) == [row("ada", START_MS + 9, 3)]
