@@ -34,13 +34,15 @@ _TICK_S = 0.05
 
 
 class Outage(NamedTuple):
-    """What one outage did; seconds count from its end.
+    """What one outage did.
 
     Attributes
     ----------
+    broker_s
+        From the order to come back until the broker answered.
     again_s
-        By role, when a record that was produced after the outage was consumed and committed;
-        `None`: not within the time.
+        By role, from that answer on, when a record that was produced after it was consumed and
+        committed; `None`: not within the time.
     red_s
         By role, when it said for the first time since the outage began that it isn't ready, from
         the outage's beginning on; `None`: never.
@@ -49,6 +51,7 @@ class Outage(NamedTuple):
     """
 
     kind: Kind
+    broker_s: float
     again_s: dict[str, float | None]
     red_s: dict[str, float | None]
     restarts: dict[str, int]
@@ -159,13 +162,16 @@ class Stack:
             self.broker.start()
         else:
             os.kill(pid, signal.SIGCONT)
+            self.broker.wait_until_ready()
+        back_s = time.monotonic()
         again_s: dict[str, float | None] = dict.fromkeys(ROLES)
-        for role in self._consuming(ended_s + patience_s):
+        for role in self._consuming(back_s + patience_s):
             if role:
-                again_s[role] = time.monotonic() - ended_s
+                again_s[role] = time.monotonic() - back_s
             self._note_red(red_s, began_s)
         now = self._restarts()
-        return Outage(kind, again_s, red_s, {role: now[role] - restarts[role] for role in ROLES})
+        again = {role: now[role] - restarts[role] for role in ROLES}
+        return Outage(kind, back_s - ended_s, again_s, red_s, again)
 
     def consuming(self, within_s: float) -> None:
         """Wait until every role consumes what is produced now."""
