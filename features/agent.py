@@ -136,6 +136,10 @@ class ProfileAgent:
         async with self.lock:  # nobody is forgotten between the reading and the writing of states
             await self._take(run)
 
+    def prepare(self, run: Run) -> None:
+        """Find out whether a run can be applied; nothing is written."""
+        self._apply(run)
+
     async def _take(self, run: Run) -> None:
         started_s = self._clock.monotonic_s()
         # 1. What the run brings about.
@@ -301,7 +305,9 @@ def add_profile(
         except Exception as error:
             app.fail(error)
 
-    app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app, refusals)(profile))
+    app.agent(run_topic(app, topics.events), name=ROLE)(
+        guarded(app, refusals, agent.prepare)(profile)
+    )
     app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))
     # Before a partition's events are read, and anew whenever partitions move.
     app.start_offsets = partitions_come

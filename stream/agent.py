@@ -69,6 +69,10 @@ class IngestAgent:
         self._ingest.done(result)
         self._count(result, self._clock.monotonic_s() - started_s)
 
+    def prepare(self, run: Run) -> None:
+        """Sort a run out and forget it again: what fails on it here has had no effect."""
+        self._ingest.abandon(self._ingest.take(run, self._clock.now_ms()))
+
     def count_refused(self, topic: str) -> None:
         """Count a record that became a dead letter because our own code failed on it."""
         INGEST_RECORDS.labels(topic=self._kinds[topic], outcome="dead_letter").inc()
@@ -112,4 +116,4 @@ def add_ingest(
 
     for name in RAW_EVENT_TOPICS:
         topic = run_topic(app, f"{kafka.topic_prefix}{name}")
-        app.agent(topic, name=f"ingest.{name}")(guarded(app, refusals)(ingest))
+        app.agent(topic, name=f"ingest.{name}")(guarded(app, refusals, agent.prepare)(ingest))

@@ -50,13 +50,18 @@ Handler = Callable[..., Awaitable[None]]
 Agent = Callable[[Any], Awaitable[None]]
 
 
-def guarded(app: StreamApp, refusals: Refusals | None = None) -> Callable[[Handler], Agent]:
+def guarded(
+    app: StreamApp,
+    refusals: Refusals | None = None,
+    prepare: Callable[[Run], object] | None = None,
+) -> Callable[[Handler], Agent]:
     """Make a Faust agent of a function over runs that lets no exception out.
 
     - the function returned: the run is acknowledged (unless it takes a `Delivery`);
     - it raised `Unavailable`: the same run again, after a growing, jittered pause;
     - it raised anything else, and `refusals` is given: the records on which it fails are found and
-      refused, all others are handled, and the run is acknowledged (see `stream.refusals`);
+      refused, all others are handled, and the run is acknowledged (see `stream.refusals.Sifting`,
+      which `prepare` is for);
     - otherwise, or where too many fail: the process stops, the run isn't acknowledged.
 
     A function must therefore be safe to repeat. Runs of a partition come one after the other. One
@@ -80,7 +85,7 @@ def guarded(app: StreamApp, refusals: Refusals | None = None) -> Callable[[Handl
                 run: Run = event.value
                 call: Callable[[], Awaitable[None]]
                 if refusals is not None:
-                    call = Sifting(refusals, run, handle, pause)
+                    call = Sifting(refusals, run, handle, pause, prepare)
                 else:
                     call = partial(handle, *((run, delivery) if manual else (run,)))
                 if await _handle(app, delivery, call) and not manual:

@@ -8,17 +8,18 @@ and can't read) is another matter: perhaps it is the record, perhaps all records
 run ─► handled ─► done
         │ fails
         ├─ tried again, `TRIES` times in all, after growing pauses
-        ├─ cut in halves, in order, until what fails alone is found ─► its neighbours are done
+        ├─ cut in halves, in order, until what fails alone is found
         └─ what fails alone ─► counted ─┬─ too many of late ─► halt: nothing of the run is refused
-                                        └─ few            ─► dead letter `failed`, run done
+                                        └─ few ─► dead letter `failed`; the rest is handled
 ```
 
-The dead letters wait until the whole run is through, so that a fault that hits everything stops
+The dead letters wait until all of the run is looked at, so that a fault that hits everything stops
 the process before it has flooded the topic. `stream.halt_rule` says what is too many.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -188,8 +189,10 @@ class Refusals(Refusing):
 class Sifting:
     """One run in an agent's hands; called again after `Unavailable`, it goes on where it was.
 
-    The agent's function gets the run whole, or in parts, in order. It must be safe to repeat, and
-    a part on which it fails must have changed nothing that a repeat doesn't.
+    Where the agent can make a run ready without any effect, the records that fail are found that
+    way, and their letters are out before their neighbours have an effect: a user's later event must
+    not go past one that may yet be handled, after a halt. Where it is the effects that fail, they
+    are tried on parts of the run, in order.
 
     Parameters
     ----------
@@ -198,9 +201,12 @@ class Sifting:
     run
         What is to be handled.
     handle
-        The agent's function.
+        The agent's function. It must be safe to repeat, and a part on which it fails must have
+        changed nothing that a repeat doesn't.
     pause
         Waits for so many seconds.
+    prepare
+        Does what `handle` does before its first effect, and throws it away.
     """
 
     def __init__(
@@ -209,17 +215,22 @@ class Sifting:
         run: Run,
         handle: Callable[[Run], Awaitable[None]],
         pause: Callable[[float], Awaitable[None]],
+        prepare: Callable[[Run], object] | None = None,
     ) -> None:
         self._refusals = refusals
         self._left = [run]
         self._handle = handle
         self._pause = pause
+        self._prepare = prepare
         self._tries = 0
+        self._prepared = False
         self._refused: list[Refused] = []
 
     async def __call__(self) -> None:
         """Take the run to its end: every record is handled, or a dead letter."""
         while self._left:
+            if self._prepared:
+                await self._publish()
             part = self._left[-1]
             try:
                 await self._handle(part)
@@ -229,25 +240,58 @@ class Sifting:
                 await self._failed(part, error)
             else:
                 self._left.pop()
-                self._refusals.passed(part.topic, part.partition, len(part.records))
+                if not self._prepared:
+                    self._refusals.passed(part.topic, part.partition, len(part.records))
+        await self._publish()
+
+    async def _publish(self) -> None:
         await self._refusals.publish(self._refused)
+        self._refused = []
 
     async def _failed(self, part: Run, error: Exception) -> None:
         self._tries += 1
         if self._tries < TRIES:
             log.warning("role %s tries a run again: %r", self._refusals.role, error)
             await self._pause(pause_s(self._tries))
-            return
-        self._left.pop()
-        if len(part.records) > 1:
-            # The half that is handled first lies on top.
-            half = len(part.records) // 2
-            self._left.append(part._replace(records=part.records[half:]))
-            self._left.append(part._replace(records=part.records[:half]))
-            return
-        refused = Refused(part.topic, part.partition, part.records[0], error)
+        elif self._tries == TRIES and self._prepare is not None:
+            await self._sort_out(part, self._prepare)
+        elif len(part.records) > 1:
+            self._left[-1:] = halves(part)
+        else:
+            self._left.pop()
+            self._refuse(Refused(part.topic, part.partition, part.records[0], error))
+
+    async def _sort_out(self, run: Run, prepare: Callable[[Run], object]) -> None:
+        """Leave of the run what can be made ready; all of it is counted, in order."""
+        good: list[Record] = []
+        left = [run]
+        while left:
+            part = left.pop()
+            try:
+                prepare(part)
+            except PROCESS_FAULTS:
+                raise
+            except Exception as error:
+                if len(part.records) > 1:
+                    left += halves(part)
+                else:
+                    self._refuse(Refused(part.topic, part.partition, part.records[0], error))
+            else:
+                good += part.records
+                self._refusals.passed(part.topic, part.partition, len(part.records))
+            await asyncio.sleep(0)  # It may take a second; the heartbeat must not wait for it.
+        self._prepared = True
+        self._left = [run._replace(records=good)] if good else []
+
+    def _refuse(self, refused: Refused) -> None:
         self._refusals.refuse(refused)
         self._refused.append(refused)
+
+
+def halves(run: Run) -> tuple[Run, Run]:
+    """Cut a run in two; the half that is handled first comes last, as on top of a stack."""
+    half = len(run.records) // 2
+    return run._replace(records=run.records[half:]), run._replace(records=run.records[:half])
 
 
 def pause_s(tries: int) -> float:

@@ -156,7 +156,7 @@ def test_damaged_events_are_refused_alone_or_change_a_profile(
     sent = records(damaged(json_encode(EVENT), 1))
     for at in range(0, len(sent), 100):
         run = Run("tidemill.events", 0, sent[at : at + 100])
-        asyncio.run(Sifting(refusals, run, agent, at_once)())
+        asyncio.run(Sifting(refusals, run, agent, at_once, agent.prepare)())
     letters, examples = shelf.of("dead-letters"), shelf.of("examples")
     assert len(letters) > MUTANTS // 2
     assert len(table) > 1

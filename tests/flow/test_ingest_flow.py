@@ -157,7 +157,7 @@ def test_a_record_on_which_our_own_code_fails_costs_its_neighbours_nothing(
     agent, before = IngestAgent(KafkaConfig(), IngestConfig(), shelf, clock), counted()
     refusals = Refusals("ingest", KafkaConfig(), shelf, clock, agent.count_refused)
     run = Run("tidemill.clicks", 0, [PlainRecord(None, value, n) for n, value in enumerate(values)])
-    asyncio.run(Sifting(refusals, run, agent, at_once)())
+    asyncio.run(Sifting(refusals, run, agent, at_once, agent.prepare)())
     found = [decode_event(out.value or b"").event_id for out in shelf.topics["tidemill.events"]]
     assert found == [f"e{n}" for n in range(40) if f"e{n}" not in bad]
     letters = shelf.topics["tidemill.dead-letters"]

@@ -274,7 +274,7 @@ def sift(world: World, agent: ProfileAgent, run: Run) -> None:
         pass
 
     refusals = Refusals("profile", KafkaConfig(), world, ManualClock(START_MS))
-    asyncio.run(Sifting(refusals, run, agent, at_once)())
+    asyncio.run(Sifting(refusals, run, agent, at_once, agent.prepare)())
 
 
 def test_an_event_on_which_our_own_code_fails_costs_its_neighbours_nothing(

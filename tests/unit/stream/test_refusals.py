@@ -72,6 +72,47 @@ def sift(agent: Agent, run: Run, refusals: Refusals) -> None:
     asyncio.run(Sifting(refusals, run, agent, agent.pause)())
 
 
+def test_with_a_way_to_prepare_letters_are_out_before_any_neighbour_has_an_effect() -> None:
+    shelf = Shelf(away=2)
+    bad = frozenset({3, 8})
+
+    class Ordered(Agent):
+        async def __call__(self, run: Run) -> None:
+            await super().__call__(run)
+            assert offsets_of(shelf.letters) == [3, 8]
+
+    def prepare(run: Run) -> None:
+        if found := bad & {record.offset for record in run.records}:
+            raise ZeroDivisionError(found)
+
+    agent = Ordered(bad)
+    sifting = Sifting(refusals_on(shelf), run_of(12), agent, agent.pause, prepare)
+
+    async def until_the_broker_is_back() -> None:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await sifting()
+            assert not agent.done
+        await sifting()
+
+    asyncio.run(until_the_broker_is_back())
+    assert agent.done == [n for n in range(12) if n not in bad]
+    assert agent.calls == TRIES + 1
+
+
+def test_a_halt_leaves_no_neighbour_past_what_was_refused() -> None:
+    shelf, bad = Shelf(), frozenset(range(0, 1_000, 5))
+
+    def prepare(run: Run) -> None:
+        if bad & {record.offset for record in run.records}:
+            raise ZeroDivisionError
+
+    agent = Agent(bad)
+    with pytest.raises(TooManyRefused):
+        asyncio.run(Sifting(refusals_on(shelf), run_of(1_000), agent, agent.pause, prepare)())
+    assert (agent.done, shelf.letters) == ([], [])
+
+
 def offsets_of(letters: list[Outgoing]) -> list[int]:
     return [int(dict(x.headers)["__connect.errors.offset"] or b"") for x in letters]
 
