@@ -24,8 +24,6 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import msgspec
-
 from learner.forget import forget_users, only_newest
 from learner.held import held_bytes
 from learner.online import LearnReport, OnlineLearner
@@ -34,10 +32,9 @@ from learner.snapshot import Snapshots
 from learner.state import load_learner, save_learner
 from learner.versions_agent import VersionsAgent
 from stream.app import Delivery
-from stream.batching import Run
+from stream.batching import Record, Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.deadletter import dead_letter
 from stream.errors import BadRecord
 from stream.events import Example, decode_example
 from stream.forget import Forgotten
@@ -45,7 +42,6 @@ from stream.metrics import (
     ADAPTER_VERSION,
     ADAPTERS_PUBLISHED,
     CHECKPOINT_SECONDS,
-    DEAD_LETTERS,
     DRIFT_SIGNALS,
     EVENT_AGE_SECONDS,
     LEARNER_BYTES,
@@ -58,7 +54,8 @@ from stream.metrics import (
     RUN_RECORDS,
     RUN_SECONDS,
 )
-from stream.outgoing import Outgoing, Publishes
+from stream.outgoing import Publishes
+from stream.refusals import Refusals
 from stream.topics import Topics
 
 ROLE = "learner"
@@ -66,10 +63,33 @@ ROLE = "learner"
 FIRST_VERSION = 64
 """Examples after which the first version is published: it brings popularity to serving."""
 
+MAX_MS = 100_000_000_000_000
+TIMES = "within 3,168 years of 1970"
+MAX_RATING = 5
+
 AGES_PER_BATCH = 32
 """Examples of a micro-batch whose age is measured, evenly spread."""
 
 log = logging.getLogger(__name__)
+
+
+def read_example(record: Record) -> Example:
+    """Read an example; one that the profile can't have written would spoil what is learnt.
+
+    Raises
+    ------
+    Exception
+        Of any kind, where it can't be read.
+    """
+    example = decode_example(record.value or b"")
+    facts = [(step.ts_ms, step.rating) for step in example.history]
+    for ts_ms, rating in ((example.ts_ms, example.rating), *facts):
+        if not -MAX_MS <= ts_ms <= MAX_MS:
+            raise BadRecord(field="ts_ms", value=ts_ms, wanted=TIMES, reason="out_of_range")
+        if rating is not None and not 1 <= rating <= MAX_RATING:  # nor is one that is no number
+            wanted = f"from 1 to {MAX_RATING}"
+            raise BadRecord(field="rating", value=rating, wanted=wanted, reason="out_of_range")
+    return example
 
 
 class ExamplesAgent:
@@ -106,6 +126,7 @@ class ExamplesAgent:
             folder=folder / "versions",
             clock=clock,
         )
+        self._refusals = Refusals(ROLE, kafka, publisher, clock)
         self._clock = clock
         self._waiting: list[Example] = []
         self._held: list[Delivery] = []
@@ -137,25 +158,15 @@ class ExamplesAgent:
 
     async def take(self, run: Run, delivery: Delivery) -> None:
         """Step 1: add a run to the micro-batch in the making."""
-        letters: list[Outgoing] = []
+        found, refused = self._refusals.read(run, read_example)
+        await self._refusals.publish(refused)
         if not self._waiting:
             self._waiting_since_s = self._clock.monotonic_s()
-        examples: list[Example] = []
-        for record in run.records:
-            try:
-                example = decode_example(record.value or b"")
-            except msgspec.DecodeError as fault:
-                error = BadRecord("value", record.value, f"an example ({fault})", "wrong_type")
-                DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
-                now_ms = self._clock.now_ms()
-                letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
+        for example in found:
+            if self._forgotten.covers(example.user_id, example.received_ms):
+                LEARNER_EXAMPLES.labels(outcome="forgotten").inc()
             else:
-                if self._forgotten.covers(example.user_id, example.received_ms):
-                    LEARNER_EXAMPLES.labels(outcome="forgotten").inc()
-                else:
-                    examples.append(example)
-        await self._publisher.publish(self._topics.dead_letters, letters)
-        self._waiting += examples
+                self._waiting.append(example)
         self._held.append(delivery)
         self._consumed[run.partition] = run.last_offset + 1
         if len(self._waiting) >= self._config.train.batch:

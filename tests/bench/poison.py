@@ -36,7 +36,7 @@ from stream.batching import Record
 from stream.clock import SystemClock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord
-from stream.events import decode_example
+from stream.events import decode_event, decode_example
 from stream.letters import Filter
 from stream.outgoing import Outgoing
 from stream.parse import parse_event
@@ -51,6 +51,7 @@ USERS = 997
 BATCH = 2_000
 LOOK_S = 0.2
 WAIT_S = 600.0
+TOLD = 20
 
 EventKey = tuple[str, str]
 
@@ -272,9 +273,26 @@ class Course:
         for example in examples.values():
             found[example.user_id, example.event_id] += 1
             events[example.user_id] = max(events[example.user_id], example.user_events + 1)
+        self._tell(list(wanted - found)[:TOLD])
         per_user = Counter(user for user, _ in wanted.elements())
         double = (found - wanted).total() + (events - per_user).total()
         return (wanted - found).total(), double
+
+    def _tell(self, missing: list[EventKey]) -> None:
+        """Say on standard error where missing events can be seen."""
+        seen: dict[EventKey, list[str]] = {key: [] for key in missing}
+        if not seen:
+            return
+        for place, record in read_topic(self._kafka, self._topics.events):
+            event = decode_event(record.value or b"")
+            if (key := (event.user_id, event.event_id)) in seen:
+                seen[key].append(f"{place} {event.item_id} {event.source} {event.replayed}")
+        for filed in read_letters(self._kafka):
+            letter = filed.letter
+            if letter is not None and (letter.event_key or ("", "")) in seen:
+                seen[letter.event_key or ("", "")].append(f"letter of {letter.source}")
+        for key, lines in seen.items():
+            print(*key, *lines, sep="\n  ", file=sys.stderr)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -400,10 +400,21 @@ def test_what_is_no_example_goes_to_the_dead_letters(tmp_path: Path) -> None:
     async def story() -> None:
         process = Process(tmp_path, Wire(), ManualClock())
         good = msgpack_encode(example(0))
-        records = [PlainRecord(b"u", b"\xc1 rubbish", 0), PlainRecord(b"u", good, 1)]
+        bad = [
+            b"\xc1 rubbish",
+            good.replace(b"i0", b"\xff0"),  # not UTF-8
+            msgpack_encode(msgspec.structs.replace(example(0), ts_ms=2**63)),
+            msgpack_encode(msgspec.structs.replace(example(0), rating=float("nan"))),
+        ]
+        records = [PlainRecord(b"u", value, n) for n, value in enumerate([*bad, good])]
         await process.take([Run(TOPICS.examples, 0, records)])
         await process.agent.learn()
-        assert process.wire.values(TOPICS.dead_letters) == [b"\xc1 rubbish"]
+        assert process.wire.values(TOPICS.dead_letters) == bad
+        letters = [record for topic, record in process.wire.sent if topic == TOPICS.dead_letters]
+        for letter in letters:
+            headers = dict(letter.headers)
+            assert headers["tidemill.dlq.reason"] == b"failed"
+            assert headers["tidemill.dlq.disposition"] == b"final"
         assert process.learner.learnt == 1
 
     asyncio.run(story())
