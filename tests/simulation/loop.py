@@ -69,7 +69,7 @@ class Loop(asyncio.AbstractEventLoop):
 
 
 async def _in_line(call: Callable[[], Any]) -> Any:
-    await Point("thread", may_fail="store")
+    await Point("thread")
     result = call()
     await Point("thread done")
     return result

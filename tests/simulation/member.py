@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from random import Random
 
 from stream.batching import PlainRecord, Run
@@ -154,6 +154,10 @@ class Member:
     def runnable(self) -> Iterator[str]:
         """The tasks in hand that can go on."""
         return (name for name, task in self.tasks.items() if task.runnable)
+
+    def stands_at(self, points: Container[str]) -> bool:
+        """Whether a task in hand stands at one of these points."""
+        return any(task.at is not None and task.at.name in points for task in self.tasks.values())
 
     def step(self, name: str, error: Exception | None = None) -> None:
         """Let a task go on to its next stop."""

@@ -104,7 +104,7 @@ class ServingWorker(Member):
         work = self._answerer.take(records)
         while True:
             try:
-                await Point("read rows", may_fail="store")
+                await Point("read rows")
                 replies = self._answerer.answer(work)
                 break
             except Unavailable:

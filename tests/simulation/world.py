@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from features.store import MemoryStore, UserFeatures
+from features.store import UserFeatures
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
 from stream.topics import Topics
@@ -22,12 +22,18 @@ from tests.simulation.member import Member
 from tests.simulation.profile_worker import ProfileWorker
 from tests.simulation.serving_worker import ServingWorker
 from tests.simulation.shop import SimShop, catalogue, item_records
+from tests.simulation.store import SimStore
 from tests.simulation.table import Disk
 
 PREFIX = "sim."
 PARTITIONS = 2
 REQUESTS = 0.15
 """Of what is sent, how much asks for a list."""
+
+AIMED = frozenset(
+    {"flush", "flushed", "published", "amid publish", "commit", "committed", "thread done"}
+)
+"""Where faults hurt most: just after an effect, or between the question and the act."""
 
 MOST_DRAIN = 20_000
 """Steps of a drain: far above what any takes, so that a stuck one is an error, not a hang."""
@@ -68,10 +74,10 @@ class World:
         self.broker = Broker(PARTITIONS, self.clock)
         self.kafka = KafkaConfig(topic_prefix=PREFIX, partitions=PARTITIONS)
         self.topics = Topics(PREFIX)
-        self.store = MemoryStore()
+        self.away: set[str] = set()
+        self.store = SimStore(self.away, self.rng)
         self.shop = SimShop(self.rng, self.clock)
         self.loop = Loop()
-        self.away: set[str] = set()
         self.trace = hashlib.blake2b(digest_size=16)
         self.steps = 0
         self.faults_done = 0
@@ -199,10 +205,13 @@ class World:
         """Something breaks, or is mended."""
         self.faults_done += 1
         member = self.members[self.rng.choice(sorted(self.members))]
+        aimed = [m for m in self.members.values() if m.state == "up" and m.stands_at(AIMED)]
+        if aimed and self.rng.random() < 0.6:
+            member = self.rng.choice(aimed)
         draw = self.rng.random()
-        if draw < 0.25:
+        if draw < 0.2:
             self._toggle(self.rng.choice(("broker", "store")))
-        elif member.state == "up" and draw < 0.55:
+        elif member.state == "up" and draw < 0.5:
             self.kill(member)
         elif member.state == "up" and draw < 0.75:
             self.give_up(member)
@@ -214,7 +223,7 @@ class World:
             self.wake(member)
 
     def _toggle(self, neighbour: str) -> None:
-        self.away ^= {neighbour}
+        self.away.symmetric_difference_update({neighbour})
         self.note(neighbour, "away" if neighbour in self.away else "back")
 
     def kill(self, member: Member) -> None:
