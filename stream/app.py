@@ -29,7 +29,9 @@ from msgspec import Meta
 
 from stream import transport
 from stream.access import refusal
+from stream.changelogs import CheckedRecovery
 from stream.connect import KafkaConfig
+from stream.errors import Unavailable
 from stream.guard import Delivery, guarded
 from stream.login import faust_settings
 from stream.metrics import ROLE_READY
@@ -107,7 +109,19 @@ class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class _QuickTables(TableManager):
-    """Faust waits a second for tables that are still being declared; ours are there."""
+    """Faust waits a second for tables that are still being declared; ours are there.
+
+    Their recovery looks first whether the changelogs are what they were.
+    """
+
+    _recovery: CheckedRecovery | None = None
+
+    @property
+    def recovery(self) -> CheckedRecovery:
+        """The recovery of all tables."""
+        if self._recovery is None:
+            self._recovery = CheckedRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
     async def on_start(self) -> None:
         await self._update_channels()
@@ -204,6 +218,14 @@ class StreamApp(faust.App):
     def _crash(self, reason: BaseException) -> None:
         self.fail(reason)
         super()._crash(reason)
+
+    async def _producer_flush(self, logger: Any) -> None:
+        # Before partitions move. What doesn't reach its changelog now belongs to runs that aren't
+        # acknowledged: they come again, here or elsewhere.
+        try:
+            await super()._producer_flush(logger)
+        except Unavailable as error:
+            log.warning("role %s gives partitions back without a last flush: %s", self.role, error)
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
         # At a stop or a rebalance, in this order: 1. runs in flight end, 2. the role's own last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -152,5 +153,20 @@ def test_the_owner_goes_on_after_another_process_wrote(
         await world.producer.flush()
         assert world.persisted == [0, 2, 3]
         assert world.group.asked == 2
+
+    asyncio.run(body())
+
+
+def test_partitions_move_without_a_last_flush_where_there_can_be_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body() -> None:
+        app = process(tmp_path)
+        world = World(app, monkeypatch)
+        world.group.answer = False
+        world.change(b"stale")
+        await app._producer_flush(logging.getLogger())
+        assert app.failure is None
+        assert world.log == []
 
     asyncio.run(body())
