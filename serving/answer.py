@@ -38,6 +38,7 @@ from stream.events import AnswerPath, Example, Recommendation, Timings, decode_e
 from stream.forget import Forgotten
 from stream.outgoing import Outgoing
 from stream.parse import parse_request
+from stream.refusals import PROCESS_FAULTS, Refused, Refusing
 from stream.replayed import source_of
 from stream.topics import Topics
 
@@ -103,13 +104,20 @@ class Answerer:
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self.forgotten = Forgotten()
+        self.refusing = Refusing(ROLE, clock)
         self._store = store
         self._config = config
         self._topics = topics
         self._clock = clock
 
     def take(self, records: Sequence[Taken]) -> Work:
-        """Decode requests and examples; pushes that have become due are added."""
+        """Decode requests and examples; pushes that have become due are added.
+
+        Raises
+        ------
+        stream.errors.TooManyRefused
+            If too many of them fail on us: the shop's rubbish is not among these.
+        """
         work = Work([], [], [], [], [], [], [])
         examples: list[tuple[Place, Example]] = []
         now_ms = self._clock.now_ms()
@@ -125,9 +133,23 @@ class Answerer:
                     example = _decode(record)
                     if not self.forgotten.covers(example.user_id, example.received_ms):
                         examples.append((Place(partition, record.offset), example))
-            except BadRecord as error:
-                work.refused.append(dead_letter(record, topic, partition, ROLE, error, now_ms))
-                work.reasons.append(error.reason)
+            except PROCESS_FAULTS:
+                raise
+            except Exception as error:
+                if isinstance(error, BadRecord) and topic == self._topics.requests:
+                    letter, reason = (
+                        dead_letter(record, topic, partition, ROLE, error, now_ms),
+                        error.reason,
+                    )
+                    self.refusing.passed(topic, partition, 1)
+                else:
+                    refused = Refused(topic, partition, record, error, tries=1)
+                    self.refusing.refuse(refused)
+                    letter, reason = self.refusing.letter(refused), "failed"
+                work.refused.append(letter)
+                work.reasons.append(reason)
+            else:
+                self.refusing.passed(topic, partition, 1)
         self.debounce.offer(examples)
         for push in self.debounce.due():
             ask = self._ask(push)
@@ -172,7 +194,7 @@ class Answerer:
             score_ms=_ms(ended_s - read_s),
             total_ms=_ms(ended_s - started_s),
         )
-        made += [self._expired(ask) for ask in work.expired]
+        made += [self._empty(ask, "expired") for ask in work.expired]
         kept: list[tuple[Key, Kept]] = []
         answers = []
         for answer in made:
@@ -196,14 +218,14 @@ class Answerer:
         for key, kept in replies.kept:
             self.recent.keep(key, kept)
 
-    def _expired(self, ask: Ask) -> Recommendation:
+    def _empty(self, ask: Ask, path: AnswerPath) -> Recommendation:
         return Recommendation(
             recommendation_id=ask.recommendation_id,
             request_id=ask.request_id,
             user_id=ask.user_id,
             ts_ms=self._clock.now_ms(),
             items=(),
-            path="expired",
+            path=path,
             model_version=None,
             surface=ask.surface,
         )
@@ -225,13 +247,21 @@ class Answerer:
                     self.recommender.ranker.version,
                     asks[0].recommendation_id,
                 )
-                return [self.recommender.answer_plainly(asks[0], features[0])]
+                return [self._plainly(asks[0], features[0])]
             _log.error("a micro-batch of %d failed (%s): answering one by one", len(asks), error)
         return [
             answer
             for ask, user in zip(asks, features, strict=True)
             for answer in self._recommend([ask], [user])
         ]
+
+    def _plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
+        """Answer without a model; where even that fails, with an empty list: it is an answer."""
+        try:
+            return self.recommender.answer_plainly(ask, user)
+        except Exception:
+            _log.exception("no list for %s: an empty one is sent", ask.recommendation_id)
+            return self._empty(ask, "no_model")
 
     def _ask(self, push: Push) -> Ask:
         example = push.example

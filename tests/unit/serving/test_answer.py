@@ -10,11 +10,12 @@ import pytest
 from features.store import MemoryStore, UserFeatures
 from serving.answer import Answerer, Taken
 from serving.config import ServingConfig
-from stream.batching import PlainRecord
+from stream.batching import PlainRecord, Record
 from stream.clock import ManualClock
-from stream.errors import Unavailable
-from stream.events import Recommendation, decode_recommendation, msgpack_encode
+from stream.errors import TooManyRefused, Unavailable
+from stream.events import Recommendation, Request, decode_recommendation, msgpack_encode
 from stream.outgoing import Outgoing
+from stream.parse import parse_request
 from stream.topics import Topics
 from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker, example, recommender, user
 
@@ -104,6 +105,48 @@ def test_a_broken_example_is_refused_too() -> None:
     answerer, _, _ = made()
     work = answerer.take([Taken(TOPICS.examples, 0, PlainRecord(b"k", b"\xc1", 3, NOW_MS))])
     assert (work.asks, [letter.value for letter in work.refused]) == ([], [b"\xc1"])
+    assert work.reasons == ["failed"]  # nobody but us writes examples
+
+
+def test_a_shops_rubbish_never_halts_serving_our_own_does() -> None:
+    answerer, _, _ = made()
+    rubbish = [
+        Taken(TOPICS.requests, 1, PlainRecord(b"k", b"{oh no", n, NOW_MS)) for n in range(2_000)
+    ]
+    assert len(answerer.take(rubbish).refused) == 2_000
+    ours = [Taken(TOPICS.examples, 0, PlainRecord(b"k", b"\xc1", n, NOW_MS)) for n in range(60)]
+    with pytest.raises(TooManyRefused, match="serving failed on 51 of the last 1000"):
+        answerer.take(ours)
+
+
+def test_a_request_on_which_our_own_code_fails_is_refused_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def faulty(record: Record) -> Request:
+        found = parse_request(record)
+        if found.user_id == "bob":
+            raise ZeroDivisionError
+        return found
+
+    monkeypatch.setattr("serving.answer.parse_request", faulty)
+    answerer, _, _ = made()
+    work = answerer.take([request(1), request(2, "bob"), request(3)])
+    assert [answer.request_id for answer in decoded(answerer.answer(work).answers)] == ["r1", "r3"]
+    assert work.reasons == ["failed"]
+    assert dict(work.refused[0].headers)["tidemill.dlq.disposition"] == b"replayable"
+
+
+def test_a_request_that_breaks_even_the_plain_answer_gets_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> list[Recommendation]:
+        raise ZeroDivisionError
+
+    answerer, _, _ = made()
+    monkeypatch.setattr(answerer.recommender, "answer_many", fails)
+    monkeypatch.setattr(answerer.recommender, "answer_plainly", fails)
+    (empty,) = decoded(answerer.answer(answerer.take([request(1)])).answers)
+    assert (empty.request_id, empty.path, empty.items) == ("r1", "no_model", ())
 
 
 def test_work_in_hand_survives_a_store_that_is_away() -> None:
