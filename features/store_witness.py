@@ -140,6 +140,8 @@ class Witness:
 
     def _rows(self, partitions: Collection[int]) -> Iterator[UserFeatures]:
         for key, value in self._states():
+            if b"\0" in key:  # a row of the table's own, as a user id is none
+                continue
             profile = decode(value)
             if profile.partition in partitions:
                 yield features(key.decode(), profile)
