@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=100, help="kill -9 of roles (100)")
     parser.add_argument("--events", type=int, default=200_000, help="raw records sent (200000)")
     parser.add_argument("--seed", type=int, default=1, help="of the faults and the shop (1)")
-    parser.add_argument("--rate", type=float, default=120.0, help="events per second (120)")
+    parser.add_argument("--rate", type=float, default=80.0, help="events per second (80)")
     parser.add_argument("--brokers", type=int, default=3, choices=(1, 3), help="brokers (3)")
     parser.add_argument(
         "--only",
