@@ -174,12 +174,50 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 1000
 
 
+class TrustConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much users whom nobody knows yet may teach about one item.
+
+    The defaults leave out one honest event in a hundred and let a click farm's hundreds of events
+    teach what a dozen would (see EXPERIMENTS.md).
+    """
+
+    on: Annotated[
+        bool, Meta(description="off: every event teaches, for comparison; a bot's clicks too")
+    ] = True
+    known_items: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=50,
+            description="a user with fewer different items in the history is new: fewer make it "
+            "cheap to seem known, more leave few known users where visits are short",
+        ),
+    ] = 10
+    free: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="events of new users at an item that always teach, per week and item: "
+            "fewer hold back items at their start, more are what a farm gets of each item",
+        ),
+    ] = 2.0
+    times: Annotated[
+        float,
+        Meta(
+            ge=1,
+            description="and this many times what they usually teach where known users teach as "
+            "much: fewer hold back what new users like better, more is a farm's gain",
+        ),
+    ] = 1.5
+
+
 class LearnerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The learner role."""
 
     encoder: EncoderConfig = EncoderConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    trust: TrustConfig = TrustConfig()
     device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
     threads: Annotated[
         int, Meta(ge=0, le=256, description="CPU threads of the role; 0 leaves torch's default")

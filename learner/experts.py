@@ -16,6 +16,7 @@ from learner.config import ModelConfig
 from learner.neighbours import Neighbours
 from learner.popularity import Popularity
 from learner.returns import Returns, newest_only
+from learner.trust import Crowd
 
 SKIP_WEIGHTS = np.array([0.6, 0.4], np.float32)
 """What the second and the third last item count for in `skipping`; what is older says little."""
@@ -50,6 +51,7 @@ class Experts:
         self.repeated_I = np.zeros(0, np.float32)
         self.repeats = np.array([1.0, 20.0])
         self.returns = Returns(config.steps)
+        self.crowd = Crowd()
 
     @property
     def repeat_share(self) -> float:
@@ -64,6 +66,7 @@ class Experts:
     def reserve(self, items: int) -> None:
         """Make room for this many rows."""
         self.popularity.reserve(items)
+        self.crowd.reserve(items)
         for part in _PAIRS:
             getattr(self, part).reserve(items)
         grow = items - len(self.taken_I)
@@ -125,7 +128,7 @@ class Experts:
             "repeated_I": self.repeated_I,
             "repeats": self.repeats,
         }
-        for part in ("popularity", *_PAIRS, "returns"):
+        for part in ("popularity", *_PAIRS, "returns", "crowd"):
             state |= {f"{part}.{name}": a for name, a in getattr(self, part).state().items()}
         return state
 
@@ -136,7 +139,7 @@ class Experts:
         items: int,
     ) -> None:
         """Take a snapshot; its item `i` has the row `row_of_I[i]` here, negative if it is gone."""
-        for part in ("popularity", *_PAIRS, "returns"):
+        for part in ("popularity", *_PAIRS, "returns", "crowd"):
             own = {
                 name.removeprefix(f"{part}."): array
                 for name, array in state.items()

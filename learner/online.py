@@ -123,7 +123,7 @@ class OnlineLearner:
             past = histories_of(self.catalog, late, self.config.model.steps)
             row_N = self.catalog.rows(e.item_id for e in late)
             generator = np.random.default_rng((self.config.seed, self.batches, 1))
-            teaching = np.flatnonzero(teaching_B(past, row_N, generator))
+            teaching = np.flatnonzero(self._teaching_B(past, row_N, generator))
             self.ranker.experts.learn(row_N[teaching], past.take(teaching), len(self.catalog))
         return len(late)
 
@@ -149,7 +149,7 @@ class OnlineLearner:
         generator: np.random.Generator,
     ) -> None:
         ranker, experts = self.ranker, self.ranker.experts
-        teaches_B = teaching_B(past, target_B, generator)
+        teaches_B = self._teaching_B(past, target_B, generator)
 
         # 1. Test: nothing of this micro-batch has been learnt yet.
         lessons: list[Lesson] = []
@@ -209,6 +209,19 @@ class OnlineLearner:
         batch.steps += 1
         self.response.pass_by(len(target_B))
         self.learnt += len(target_B)
+
+    def _teaching_B(
+        self, past: Histories, target_B: NDArray[np.int32], generator: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Which examples teach: neither one user nor a crowd of new ones says everything."""
+        trust = self.config.trust
+        if not trust.on:
+            return np.ones(len(target_B), np.bool_)
+        teaches_B = teaching_B(past, target_B, generator)
+        at = np.flatnonzero(teaches_B)
+        crowd, items = self.ranker.experts.crowd, len(self.catalog)
+        teaches_B[at] = crowd.hear(target_B[at], past.take(at), trust, generator, items=items)
+        return teaches_B
 
     def _admit(self, target_B: NDArray[np.int32]) -> None:
         behaviour, residuals = self.ranker.behaviour, self.ranker.residuals
