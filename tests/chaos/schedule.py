@@ -71,7 +71,7 @@ SECONDS: dict[str, tuple[float, float]] = {
 
 
 class Fault(NamedTuple):
-    """One thing to do. `how` is the point at which a process is hit, or `starting` for a kill then."""
+    """One thing to do. `how` is the point at which a process is hit, or `starting` for a start."""
 
     at: float
     kind: str

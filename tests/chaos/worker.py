@@ -2,7 +2,8 @@
 
 It is the product's own `tidemill worker ROLE`, with the functions of its crash points wrapped. The
 control file says at which point (`tests.faults.points`) the process kills itself or stops in its
-tracks, and by how much its clock is off; without the file it does nothing of this. The file is read again whenever it changed.
+tracks, and by how much its clock is off; without the file it does nothing of this. The file is read
+again whenever it changed.
 """
 
 from __future__ import annotations
