@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -96,6 +96,12 @@ class Producer(driver.Producer):
                     raise error
             sent = set(map(id, changes))
             self._changes = [change for change in self._changes if id(change) not in sent]
+
+    async def rewrite(self, tp: TP, rows: Sequence[Outgoing]) -> int:
+        """Write rows to a changelog, past all tables; returns the last one's offset, once acked."""
+        acks = await send_in_batches(self._ensure_producer(), tp.topic, tp.partition, rows)
+        results = await asyncio.gather(*(ack for ack, _ in acks))
+        return int(results[-1].offset) + acks[-1][1] - 1
 
     async def _send(self, tp: TP, changes: list[FutureMessage]) -> None:
         records = [Outgoing(change.message.key, change.message.value) for change in changes]

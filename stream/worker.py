@@ -128,7 +128,7 @@ async def _start(app: StreamApp) -> tuple[object, ...]:
     """Return where a start or rebalance has got to."""
     recovery = app.tables.recovery
     if not recovery.in_recovery:
-        return ("waiting for partitions", app.rebalancing_count)
+        return ("waiting for partitions", app.rebalancing_count, recovery.written)
     await _skip_hollow_end(app)
     return ("recovering tables, changes left", recovery.active_remaining_total())
 

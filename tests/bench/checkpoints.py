@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.checkpoint_tries import Bench, flipped, killed, truncated
+from tests.faults.forked import preload
 
 TRIES = {"killed": (killed, 200), "flipped": (flipped, 200), "truncated": (truncated, 100)}
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first try of each kind")
     parser.add_argument("--json", action="store_true", help="figures as one JSON line only")
     given = parser.parse_args(arguments)
+    preload("tests.faults.checkpoint_tries")
     started_s, bench = time.monotonic(), Bench()
     figures: dict[str, float] = {"tries": 0, "right": 0}
     for kind, (attempt, most) in TRIES.items():

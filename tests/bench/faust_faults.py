@@ -17,6 +17,7 @@ from pathlib import Path
 from infra.broker import EmbeddedKafka
 from stream.connect import KafkaConfig
 from tests.faults.faust_tries import FAULTS, attempt
+from tests.faults.forked import preload
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--stock", action="store_true", help="Faust as it comes")
     parser.add_argument("--json", action="store_true", help="figures as one JSON line only")
     given = parser.parse_args(arguments)
+    preload("tests.faults.faust_worker")
     right = dict.fromkeys(FAULTS, 0)
     started_s = time.monotonic()
     with tempfile.TemporaryDirectory() as name, EmbeddedKafka(Path(name) / "kafka") as broker:

@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from learner import snapshot
@@ -58,7 +59,7 @@ class Bench:
             return 0
         number = int(found.meta["number"])
         wanted = self.saved(number)
-        assert found.meta == wanted.meta
+        assert found.meta == msgspec.json.decode(msgspec.json.encode(wanted.meta))
         assert found.arrays.keys() == wanted.arrays.keys()
         for name, array in wanted.arrays.items():
             np.testing.assert_array_equal(found.arrays[name], array, name)

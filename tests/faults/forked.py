@@ -18,12 +18,15 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-PRELOAD = ("tests.faults.preload",)
-
 _PR_SET_PDEATHSIG = 1
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(PRELOAD))
+_context.set_forkserver_preload(["tests.faults.preload"])
+
+
+def preload(*modules: str) -> None:
+    """Import only these before the first fork: for benches that need less than all roles do."""
+    _context.set_forkserver_preload(list(modules))
 
 
 def fork(target: Callable[..., int | None], *arguments: Any, log: Path) -> ForkServerProcess:

@@ -1,0 +1,59 @@
+"""A role with a table and nothing else to do: it says what it has when it is ready."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+from stream.app import StreamConfig, bytes_table, guarded, make_app, run_app, run_topic
+from stream.batching import Run
+from stream.connect import KafkaConfig
+
+ROLE = "worker"
+TABLE = "newest"
+
+
+class Ready(NamedTuple):
+    """What a table held when its role was ready."""
+
+    rows: int
+    digest: str
+    seconds: float
+
+
+def digest(rows: dict[bytes, bytes]) -> str:
+    """The sum of what a table holds, in whatever order.
+
+    >>> digest({b"a": b"1", b"b": b"2"}) == digest({b"b": b"2", b"a": b"1"})
+    True
+    """
+    total = 0
+    for key, value in rows.items():
+        total ^= int.from_bytes(hashlib.blake2b(key + b"=" + value, digest_size=16).digest())
+    return f"{total:032x}"
+
+
+def table(kafka: KafkaConfig, data: str, said: Connection) -> int:
+    """Run the role until SIGTERM."""
+    logging.basicConfig(level=logging.WARNING)
+    started_s = time.monotonic()
+    config = StreamConfig(instance="one", commit_interval_s=0.05)
+    app = make_app(ROLE, kafka, config, Path(data))
+    newest = bytes_table(app, TABLE, kafka.partitions)
+
+    @app.agent(run_topic(app, f"{kafka.topic_prefix}clicks"))
+    @guarded(app)
+    async def handle(run: Run) -> None:
+        for record in run.records:
+            newest[record.key] = record.value
+
+    def ready() -> None:
+        seconds = time.monotonic() - started_s
+        rows = {key: value for key, value in newest.items() if b"\0" not in key}
+        said.send(Ready(len(rows), digest(rows), seconds))
+
+    return run_app(app, on_ready=ready)
