@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -171,8 +172,33 @@ class Stage:
         finally:
             store.close()
 
+    def shown(self, user_id: str, *options: str) -> str:
+        """What `tidemill user` prints."""
+        command = [sys.executable, "-m", "infra.cli", "user", user_id, *options]
+        return subprocess.run(
+            command,
+            env={**os.environ, **self.settings.environment()},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        ).stdout
+
     def forget(self, users: Sequence[str], *options: str) -> dict[str, Any]:
         """Run the command, as a person would; returns its last line."""
+        code, said, told = self._forget(users, options)
+        sys.stderr.write(told)
+        assert code == 0, told
+        figures: dict[str, Any] = json.loads(said.splitlines()[-1])
+        return figures
+
+    def begin_to_forget(self, users: Sequence[str]) -> None:
+        """Run the command without the time that it needs: it asks, and has to say what is left."""
+        code, _, told = self._forget(users, ("--timeout", "0"))
+        assert code == 1, told
+        assert "not done in 0 s: waiting" in told and "goes on with the rest" in told, told
+
+    def _forget(self, users: Sequence[str], options: Sequence[str]) -> tuple[int, str, str]:
         listed = self.folder.parent / f"{self.folder.name}-leaving.txt"
         listed.write_text("".join(f"{user_id}\n" for user_id in users))
         command = [sys.executable, "-m", "infra.cli", "forget", "--from-file", str(listed)]
@@ -180,7 +206,5 @@ class Stage:
         done = subprocess.run(
             [*command, *options], capture_output=True, text=True, check=False, timeout=1_200
         )
-        sys.stderr.write(done.stderr)
-        assert done.returncode == 0, done.stderr
-        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return said
+        listed.unlink()
+        return done.returncode, done.stdout, done.stderr

@@ -92,12 +92,16 @@ def _play(  # noqa: PLR0913, PLR0917
             letters = stage.letters_of(staying)
             shop.trade(leaving, 2)  # on its way while they are forgotten
             started_s = time.monotonic()
-            said = stage.forget(leaving)
+            if quick:
+                stage.begin_to_forget(leaving)
+                said = stage.forget([])  # goes on with whom the topic still names
+            else:
+                said = stage.forget(leaving)
             seconds = time.monotonic() - started_s
             after, searched = stage.search()
             kept = stage.letters_of(staying)
             known = stage.known(leaving[0])
-            neighbour = stage.known(staying[0])
+            neighbour = json.loads(stage.shown(staying[0], "--export"))
             # They come back, and are new.
             shop.trade(leaving[:1], 1)
             stage.settle()
