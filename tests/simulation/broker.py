@@ -118,6 +118,5 @@ class SimPublisher:
         await Point("published", may_fail="broker")
 
 
-def unavailable(neighbour: str) -> Unavailable:
-    """What a call to a neighbour raises that is away."""
-    return Unavailable(f"the {neighbour} does not answer (drawn)")
+STORE_AWAY = Unavailable("the store does not answer (drawn)")
+BROKER_AWAY = Unavailable("the broker does not answer (drawn)")

@@ -202,7 +202,9 @@ class LearnerWorker(Member):
     ) -> None:
         super().__init__(name, group, broker, rng)
         learner: Any
-        learner = OnlineLearner(catalog, CONFIG) if isinstance(folder, Path) else PlainLearner(catalog)
+        learner = (
+            OnlineLearner(catalog, CONFIG) if isinstance(folder, Path) else PlainLearner(catalog)
+        )
         kept: Any = folder
         self._agent = self.agent_class(
             kafka=kafka,
@@ -243,7 +245,8 @@ def checkpoint_in(folder: Path | Folder) -> Checkpoint:
     if isinstance(folder, Path):
         return newest_checkpoint(folder)
     saved = PlainSnapshots(folder / "checkpoints", keep=1).newest()
-    meta = saved.meta if saved else {"consumed": {}, "offsets": {}, "learnt": 0, "waiting": 0}
+    nothing: dict[str, Any] = {"consumed": {}, "offsets": {}, "learnt": 0, "waiting": 0}
+    meta = saved.meta if saved else nothing
     return Checkpoint(
         consumed={int(partition): at for partition, at in meta["consumed"].items()},
         offsets={int(partition): at for partition, at in meta["offsets"].items()},

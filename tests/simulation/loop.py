@@ -25,7 +25,7 @@ class Point:
         yield self
 
 
-class Loop(asyncio.AbstractEventLoop):
+class Loop:
     """As much of an event loop as `asyncio.to_thread` and `asyncio.Lock` ask for."""
 
     def __init__(self) -> None:
@@ -37,7 +37,8 @@ class Loop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         """A future whose callbacks run at the next `turn`."""
-        return asyncio.Future(loop=self)
+        loop: Any = self
+        return asyncio.Future(loop=loop)
 
     def call_soon(self, callback: Any, *arguments: Any, context: Any = None) -> Any:
         """Call it at the next `turn`."""
@@ -61,7 +62,8 @@ class Loop(asyncio.AbstractEventLoop):
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Be the running loop of this thread."""
-        asyncio._set_running_loop(self)
+        loop: Any = self
+        asyncio._set_running_loop(loop)
         try:
             yield
         finally:

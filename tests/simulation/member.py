@@ -14,6 +14,7 @@ from tests.simulation.loop import Point, Task
 MOST = 12
 """Records of a run: enough for several users, few enough for many runs."""
 
+
 class Delivery:
     """A run in an agent's hands; passes for `stream.guard.Delivery`."""
 

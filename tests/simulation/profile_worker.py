@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from random import Random
 
 from features.agent import ProfileAgent
@@ -76,7 +77,7 @@ class ProfileWorker(Member):
         profile = run.topic == self._events
         refusals = self._refused["profile" if profile else "ingest"]
         sifting = Sifting(refusals, run, self._profile if profile else self._ingest, _pause)
-        steps = [sifting, self.flush]
+        steps: list[Callable[[], Awaitable[None]]] = [sifting, self.flush]
         while delivery.current:
             try:
                 while steps:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from random import Random
 
 from features.store import MemoryStore, UserFeatures
-from tests.simulation.broker import unavailable
+from tests.simulation.broker import STORE_AWAY
 
 
 class SimStore(MemoryStore):
@@ -30,10 +30,10 @@ class SimStore(MemoryStore):
             return
         if self._rng.random() < 0.5:
             super().write(rows)
-        raise unavailable("store")
+        raise STORE_AWAY
 
     def read(self, user_ids: Sequence[str]) -> list[UserFeatures | None]:
         """The rows of many users."""
         if "store" in self._away:
-            raise unavailable("store")
+            raise STORE_AWAY
         return super().read(user_ids)

@@ -16,6 +16,8 @@ from stream.outgoing import Outgoing
 from tests.simulation.broker import Broker
 from tests.simulation.loop import Point
 
+OUT = Unavailable("the group has gone on without this process")
+
 
 class Disk:
     """What a worker's folder holds of one partition; it survives the worker."""
@@ -108,7 +110,7 @@ class Table:
 
     async def _flush(self) -> None:
         if self._out:
-            raise Unavailable("the group has gone on without this process")
+            raise OUT
         changes = list(self._changes)
         if not changes:
             return
@@ -135,7 +137,7 @@ class Table:
         if not self._in_group():
             self._out = True
             self._changes.clear()
-            raise Unavailable("the group has gone on without this process")
+            raise OUT
 
     def _partition(self, key: bytes) -> int:
         return self._broker.partition_of(Outgoing(key, None))

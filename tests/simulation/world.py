@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from stream.connect import KafkaConfig
 from stream.topics import Topics
 from tests.chaos.topic_log import Logs, changelog_topic
 from tests.chaos.verdict import Left, Verdict, judge
-from tests.simulation.broker import Broker, Group, unavailable
-from tests.simulation.loop import Loop
+from tests.simulation.broker import BROKER_AWAY, Broker, Group
 from tests.simulation.learner_worker import Folder, LearnerWorker, checkpoint_in, plain_learners
+from tests.simulation.loop import Loop
 from tests.simulation.member import Member
 from tests.simulation.profile_worker import ProfileWorker
 from tests.simulation.serving_worker import ServingWorker
@@ -140,11 +140,17 @@ class World:
 
     def run(self, steps: int) -> Outcome:
         """Take so many drawn steps, then drain and judge."""
-        with self.loop.running(), self._plain():
+        with self.running():
             for _ in range(steps):
                 self.step()
             self.drain()
         return self.outcome()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The loop runs in this thread, and the learner finds its parts."""
+        with self.loop.running(), self._plain():
+            yield
 
     def step(self) -> None:
         """Draw one thing that happens next, and let it happen."""
@@ -194,7 +200,7 @@ class World:
         point = member.tasks[task].at
         error = None
         if point is not None and point.may_fail in self.away:
-            error = unavailable(point.may_fail)
+            error = BROKER_AWAY
         self.note(member.name, task, point.name if point else "", "fails" if error else "")
         member.step(task, error)
         self.loop.turn()
@@ -210,7 +216,7 @@ class World:
             member = self.rng.choice(aimed)
         draw = self.rng.random()
         if draw < 0.2:
-            self._toggle(self.rng.choice(("broker", "store")))
+            self.toggle(self.rng.choice(("broker", "store")))
         elif member.state == "up" and draw < 0.5:
             self.kill(member)
         elif member.state == "up" and draw < 0.75:
@@ -222,7 +228,8 @@ class World:
         else:
             self.wake(member)
 
-    def _toggle(self, neighbour: str) -> None:
+    def toggle(self, neighbour: str) -> None:
+        """Take a neighbour away, or bring it back."""
         self.away.symmetric_difference_update({neighbour})
         self.note(neighbour, "away" if neighbour in self.away else "back")
 
@@ -278,7 +285,8 @@ class World:
         self._until(member, lambda: "commit" not in member.tasks)
 
     def _until(self, member: Member, done: Callable[[], bool]) -> None:
-        for _ in range(40 if self.away else MOST_DRAIN):
+        hopeless = self.away or not member.in_group()
+        for _ in range(40 if hopeless else MOST_DRAIN):
             if done():
                 return
             ready = list(member.runnable())

@@ -107,7 +107,7 @@ GOOD = b'{"user_id": "u", "item_id": "i", "ts": 1777626000000}'
     ],
 )
 def test_faults_of_raw_records(value: bytes | None, fault: str) -> None:
-    assert raw("purchases", value) == ("t-0-1", "None", {fault})
+    assert raw("purchases", value) == ("t-0-1", "None", frozenset({fault}))
 
 
 def test_an_event_without_an_id_is_named_for_its_place() -> None:

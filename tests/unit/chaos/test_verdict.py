@@ -83,18 +83,14 @@ def second_example(left: Left) -> Left:
     """An event applied twice: another copy of it, and an example of that one."""
     example = left.logs.examples[20]
     twin = replace(decode_example(example.value or b""), offset=90_000)
-    return logs(
-        left, examples=(*left.logs.examples, example._replace(value=msgpack_encode(twin)))
-    )
+    return logs(left, examples=(*left.logs.examples, example._replace(value=msgpack_encode(twin))))
 
 
 def other_repeat(left: Left) -> Left:
     """An example written again, with another history."""
     example = left.logs.examples[20]
     twin = replace(decode_example(example.value or b""), history=(), user_events=0)
-    return logs(
-        left, examples=(*left.logs.examples, example._replace(value=msgpack_encode(twin)))
-    )
+    return logs(left, examples=(*left.logs.examples, example._replace(value=msgpack_encode(twin))))
 
 
 def other_event(left: Left) -> Left:
