@@ -27,6 +27,7 @@ from infra.dead_letters import read_letters
 from infra.demo.reading import end_offsets, read_topic
 from stream.clock import Clock
 from stream.connect import KafkaConfig
+from stream.deadletter import MAX_LETTER_BYTES
 from stream.letters import (
     Filter,
     Letter,
@@ -37,8 +38,8 @@ from stream.letters import (
     replayable_topic,
     verdict,
 )
-from stream.outgoing import Outgoing
-from stream.publish import Publisher
+from stream.outgoing import Outgoing, RecordTooLarge
+from stream.publish import PublishConfig, Publisher
 from stream.replayed import MAX_REPLAYS
 from stream.topics import REPLAYABLE, Topics
 
@@ -50,7 +51,7 @@ LEFT: dict[Verdict, str] = {
     "older": "a newer letter tells of the same record",
     "accepted": "the event counts already",
     "exhausted": f"refused again after {MAX_REPLAYS} replays",
-    "cut": "too large to be kept whole; send the original from its source",
+    "cut": "too large to be kept whole, or to be sent again; send the original from its source",
     "internal": "of a topic that Tidemill writes itself",
     "compacted": "of a topic that keeps the newest record per key; name it with --topic",
     "no_topic": "their topic is not on this broker",
@@ -160,7 +161,8 @@ class Replay:
         accepted, applied = self._decide(partitions)
         self._pass_over(accepted, self._topics.events, accepted_event)
         self._pass_over(applied, self._topics.examples, applied_event)
-        publisher = Publisher(self._kafka, role="dead-letters")
+        config = PublishConfig(max_record_bytes=MAX_LETTER_BYTES)  # The topic's own limit decides.
+        publisher = Publisher(self._kafka, config, role="dead-letters")
         try:
             await self._send_chosen(publisher, partitions)
         finally:
@@ -260,8 +262,13 @@ class Replay:
         for topic, record in batch:
             by_topic.setdefault(topic, []).append(record)
         for topic, records in by_topic.items():
-            if not self.done.dry_run:
-                await publisher.publish(topic, records)
+            while not self.done.dry_run:
+                try:
+                    await publisher.publish(topic, records)
+                    break
+                except RecordTooLarge as error:  # It was as large as can be, without our mark.
+                    del records[error.index]
+                    self.done.verdicts["cut"] += 1
             self.done.verdicts["replay"] += len(records)
             self.done.by_topic[topic] += len(records)
         batch.clear()

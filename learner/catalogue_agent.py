@@ -19,7 +19,7 @@ from learner.catalogue import PENDING, Encodes, describe_item, encode_items
 from stream.batching import Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.deadletter import dead_letter
+from stream.deadletter import dead_letter, publish_letters
 from stream.errors import BadRecord
 from stream.events import Item, ItemVector, msgpack_encode
 from stream.metrics import DEAD_LETTERS, ENCODED_ITEMS, RUN_RECORDS, RUN_SECONDS
@@ -72,7 +72,7 @@ class CatalogueAgent:
         started_s = self._clock.monotonic_s()
         # 1. Of several states of an item in the run, the last one counts.
         items, deleted, letters = self._sort(run)
-        await self._publisher.publish(self._topics.dead_letters, letters)
+        await publish_letters(self._publisher, self._topics.dead_letters, letters)
         await self._publisher.publish(
             self._topics.item_vectors, [Outgoing(item_id.encode(), None) for item_id in deleted]
         )

@@ -32,7 +32,7 @@ from serving.recent import Kept, Key, RecentAnswers, key_of
 from serving.recommend import Ask, Recommender
 from stream.batching import Record
 from stream.clock import Clock
-from stream.deadletter import dead_letter
+from stream.deadletter import dead_letter, shortened
 from stream.errors import BadRecord
 from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example, json_encode
 from stream.forget import Forgotten
@@ -146,7 +146,7 @@ class Answerer:
                     refused = Refused(topic, partition, record, error, tries=1)
                     self.refusing.refuse(refused)
                     letter, reason = self.refusing.letter(refused), "failed"
-                work.refused.append(letter)
+                work.refused.append(shortened(letter))  # They go with answers, all or nothing.
                 work.reasons.append(reason)
             else:
                 self.refusing.passed(topic, partition, 1)

@@ -19,6 +19,7 @@ from stream.app import StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
+from stream.deadletter import publish_letters
 from stream.ingest import ROLE, Ingest, IngestConfig, IngestResult
 from stream.metrics import (
     DEAD_LETTERS,
@@ -62,7 +63,7 @@ class IngestAgent:
         result = self._ingest.take(run, self._clock.now_ms())
         try:
             await self._publish_events(result)
-            await self._publisher.publish(self._dead_letters, result.dead_letters)
+            await publish_letters(self._publisher, self._dead_letters, result.dead_letters)
         except BaseException:
             self._ingest.abandon(result)
             raise

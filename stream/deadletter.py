@@ -21,7 +21,7 @@ import msgspec
 
 from stream.batching import Record
 from stream.errors import BadRecord, Reason
-from stream.outgoing import Header, Outgoing
+from stream.outgoing import Header, Outgoing, Publishes, RecordTooLarge
 from stream.replayed import (
     FIRST_FAILED_MS,
     MAX_REPLAYS,
@@ -31,14 +31,24 @@ from stream.replayed import (
     source_name,
     unmark,
 )
-from stream.topics import is_replayable
+from stream.topics import LETTER_TOPIC_BYTES, is_replayable
 
 SCHEMA = "tidemill.dlq.schema"
+KEY = "tidemill.dlq.key"
+NULL_HEADERS = "tidemill.dlq.null_headers"
+
 SCHEMA_VERSION = "1"
 """Of the letter's headers. A reader refuses one that it doesn't know."""
 
+MAX_LETTER_BYTES = LETTER_TOPIC_BYTES - 65_536
+"""What the topic takes, less what its batch adds. A record that a broker takes by default fits."""
+
+CUT_ABOVE_BYTES = 1_000_000
+"""A letter that is too large is cut to less than this, so that any broker takes it."""
+
 MAX_VALUE_BYTES = 900_000
-"""With its headers, a dead letter must fit a broker's usual 1 MiB, or it stops the flow."""
+"""What is left of a value that is cut. With its headers the letter then fits a broker's usual
+1 MiB, or it would stop the flow."""
 
 MAX_KEY_BYTES = 4_096
 MAX_HEADER_BYTES = 32_768
@@ -94,9 +104,8 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
     -------
     Outgoing
         Key: the source topic, so that a topic's refusals keep their order. Value: the record's
-        own, cut to `MAX_VALUE_BYTES` in the rare case that it is longer; `tidemill.dlq.cut_from`
-        then tells its length. Headers: the record's own, then ours. What had to be cut is named in
-        `tidemill.dlq.cut`, and such a letter can't be replayed.
+        own. Headers: the record's own, then ours. A record that no broker takes by default may make
+        a letter that is too large for its topic: it is `shortened`.
 
     Examples
     --------
@@ -113,23 +122,14 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
     if mark is None:
         mark = Mark(source_name(topic, partition, record.offset), now_ms, 0)
     count = mark.replay_count + again
-    kept, nulls = _own_headers(own)
+    nulls = [str(place) for place, (_, text) in enumerate(own) if text is None]
     value, key = record.value, record.key
-    cut = [
-        part
-        for part, is_cut in (
-            ("value", value is not None and len(value) > MAX_VALUE_BYTES),
-            ("key", key is not None and len(key) > MAX_KEY_BYTES),
-            ("headers", len(kept) < len(own)),
-        )
-        if is_cut
-    ]
     kind = type(error)
     words = str(error) if isinstance(error, BadRecord) else f"{kind.__name__}: {error}"
     message = f"{topic}[{partition}]@{record.offset}: {words}"
     if reason is None:
         reason = error.reason if isinstance(error, BadRecord) else "failed"
-    final = cut or count >= MAX_REPLAYS or not is_replayable(topic)
+    final = count >= MAX_REPLAYS or not is_replayable(topic)
     ours = {
         SCHEMA: SCHEMA_VERSION,
         "__connect.errors.topic": topic,
@@ -154,17 +154,68 @@ def dead_letter(  # noqa: PLR0913, PLR0917 - a place and a fault have that many 
     if event_id is not None:
         ours["tidemill.dlq.event_id"] = event_id
     if nulls:
-        ours["tidemill.dlq.null_headers"] = " ".join(map(str, nulls))
-    if cut:
-        ours["tidemill.dlq.cut"] = " ".join(cut)
-    if value is not None and len(value) > MAX_VALUE_BYTES:
-        ours["tidemill.dlq.cut_from"] = str(len(value))
-        value = value[:MAX_VALUE_BYTES]
-    headers: list[Header] = list(kept)
+        ours[NULL_HEADERS] = " ".join(nulls)  # Not every client can send a null.
+    headers: list[Header] = [(name, text or b"") for name, text in own]
     headers += [(name, text.encode("utf-8", "backslashreplace")) for name, text in ours.items()]
     if key is not None:
-        headers.append(("tidemill.dlq.key", key[:MAX_KEY_BYTES]))
-    return Outgoing(topic.encode(), value, headers)
+        headers.append((KEY, key))
+    return shortened(Outgoing(topic.encode(), value, headers), MAX_LETTER_BYTES)
+
+
+def shortened(letter: Outgoing, limit: int = CUT_ABOVE_BYTES) -> Outgoing:
+    """Cut a letter that is larger than a limit to less than `CUT_ABOVE_BYTES`.
+
+    What had to be cut is named in `tidemill.dlq.cut`, a value's whole length in
+    `tidemill.dlq.cut_from`. Such a letter can't be replayed.
+
+    >>> from stream.batching import PlainRecord
+    >>> error = BadRecord("value", "1 MB", "less", "too_large")
+    >>> letter = dead_letter(PlainRecord(None, b"x" * 1_000_000, 7), "reviews", 3, "i", error, 5)
+    >>> cut = shortened(letter)
+    >>> len(letter.value), len(cut.value), dict(cut.headers)["tidemill.dlq.cut"]
+    (1000000, 900000, b'value')
+    """
+    if letter.size <= limit:
+        return letter
+    value, cut = letter.value, []
+    border = max(place for place, (name, _) in enumerate(letter.headers) if name == SCHEMA)
+    own, ours = letter.headers[:border], dict(letter.headers[border:])
+    key = ours.pop(KEY, None)
+    if value is not None and len(value) > MAX_VALUE_BYTES:
+        cut.append("value")
+        ours["tidemill.dlq.cut_from"] = str(len(value)).encode()
+        value = value[:MAX_VALUE_BYTES]
+    if key is not None and len(key) > MAX_KEY_BYTES:
+        cut.append("key")
+    kept = _kept_headers(own)
+    if len(kept) < len(own):
+        cut.append("headers")
+    nulls = [n for n in (ours.pop(NULL_HEADERS, None) or b"").split() if int(n) < len(kept)]
+    if nulls:
+        ours[NULL_HEADERS] = b" ".join(nulls)
+    if cut:
+        ours["tidemill.dlq.disposition"] = b"final"
+        ours["tidemill.dlq.cut"] = " ".join(cut).encode()
+    headers = [*kept, *ours.items()]
+    if key is not None:
+        headers.append((KEY, key[:MAX_KEY_BYTES]))
+    return letter._replace(value=value, headers=headers)
+
+
+async def publish_letters(publisher: Publishes, topic: str, letters: Sequence[Outgoing]) -> None:
+    """Publish dead letters; one that the broker doesn't take whole is cut.
+
+    A topic that somebody else made may take less than ours.
+    """
+    sending = list(letters)
+    while True:
+        try:
+            return await publisher.publish(topic, sending)
+        except RecordTooLarge as error:
+            cut = shortened(sending[error.index])
+            if cut is sending[error.index]:
+                raise
+            sending[error.index] = cut
 
 
 def readable_ids(value: bytes | None) -> tuple[str | None, str | None]:
@@ -207,16 +258,13 @@ def _raised_in(error: Exception) -> str | None:
     return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"
 
 
-def _own_headers(headers: Sequence[Header]) -> tuple[list[tuple[str, bytes]], list[int]]:
-    """Keep as many as fit; also where a value was null, which not every client can send."""
-    kept: list[tuple[str, bytes]] = []
-    nulls: list[int] = []
+def _kept_headers(headers: Sequence[Header]) -> list[Header]:
+    """As many as fit."""
+    kept: list[Header] = []
     left = MAX_HEADER_BYTES
-    for place, (name, value) in enumerate(headers):
+    for name, value in headers:
         left -= len(name.encode("utf-8", "replace")) + len(value or b"") + HEADER_OVERHEAD_BYTES
         if left < 0:
             break
-        if value is None:
-            nulls.append(place)
-        kept.append((name, value or b""))
-    return kept, nulls
+        kept.append((name, value))
+    return kept

@@ -25,6 +25,10 @@ from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.metrics import RETRIES
 from stream.outgoing import Outgoing, RecordTooLarge
+from stream.topics import LETTER_TOPIC_BYTES
+
+LETTERS = "dead-letters"
+"""The topic whose own limit is higher than the broker's."""
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +119,8 @@ class Publisher:
         if not records:
             return
         limit = self._config.max_record_bytes
+        if topic.endswith(LETTERS):
+            limit = max(limit, LETTER_TOPIC_BYTES)
         for index, record in enumerate(records):
             if record.size > limit:
                 raise RecordTooLarge(topic, record, index, limit)
@@ -157,7 +163,8 @@ class Publisher:
                     enable_idempotence=True,
                     compression_type=None if config.compression == "none" else config.compression,
                     max_batch_size=config.max_batch_bytes,
-                    max_request_size=2 * max(config.max_record_bytes, config.max_batch_bytes),
+                    max_request_size=2
+                    * max(config.max_record_bytes, config.max_batch_bytes, LETTER_TOPIC_BYTES),
                     request_timeout_ms=int(config.request_timeout_s * 1000),
                 )
                 try:

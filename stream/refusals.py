@@ -28,7 +28,7 @@ from typing import NamedTuple, TypeVar
 from stream.batching import Record, Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.deadletter import dead_letter
+from stream.deadletter import dead_letter, publish_letters
 from stream.errors import Halt, TooManyRefused, Unavailable
 from stream.halt_rule import HaltRule
 from stream.metrics import DEAD_LETTERS, REFUSED_OURS
@@ -180,7 +180,7 @@ class Refusals(Refusing):
         """Send the dead letters of a run, and count them once they are acked."""
         if refused:
             letters = [self.letter(one) for one in refused]
-            await self._publisher.publish(self._dead_letters, letters)
+            await publish_letters(self._publisher, self._dead_letters, letters)
             for one in refused:
                 DEAD_LETTERS.labels(role=self.role, reason="failed").inc()
                 self._counted(one.topic)

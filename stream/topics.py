@@ -22,6 +22,11 @@ COMPACTION_LAG_MS = 3_600_000
 """A tombstone is honoured within this time and a segment roll: what a deleted item may outlive."""
 
 
+LETTER_TOPIC_BYTES = 2_097_152
+"""Of a record on `dead-letters`: the largest that a broker takes by default, 1 MiB, and our headers
+beside it."""
+
+
 @dataclass(frozen=True)
 class TopicSpec:
     """What one topic holds and how the broker keeps it."""
@@ -33,6 +38,7 @@ class TopicSpec:
     written_by: str
     compacted: bool = False
     retention_ms: int = 7 * DAY_MS
+    max_bytes: int | None = None
 
     @property
     def config(self) -> Mapping[str, str]:
@@ -43,7 +49,8 @@ class TopicSpec:
                 "max.compaction.lag.ms": str(COMPACTION_LAG_MS),
                 "segment.ms": str(COMPACTION_LAG_MS),
             }
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        size = {} if self.max_bytes is None else {"max.message.bytes": str(self.max_bytes)}
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), **size}
 
 
 SPECS: tuple[TopicSpec, ...] = (
@@ -87,6 +94,7 @@ SPECS: tuple[TopicSpec, ...] = (
         None,
         "every role",
         retention_ms=30 * DAY_MS,
+        max_bytes=LETTER_TOPIC_BYTES,
     ),
     TopicSpec(
         "forget",

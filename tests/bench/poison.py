@@ -40,7 +40,7 @@ from stream.events import decode_event, decode_example
 from stream.letters import Filter
 from stream.outgoing import Outgoing
 from stream.parse import parse_event
-from stream.publish import Publisher
+from stream.publish import PublishConfig, Publisher
 from stream.topics import Topics
 from tests.hostile import HOSTILE
 from tests.system.faulty_worker import INGEST_FAULT, PROFILE_FAULT, ROLE
@@ -49,6 +49,9 @@ POISON_EVERY = 100
 BURST_EVERY = 5
 USERS = 997
 BATCH = 2_000
+LARGEST_BYTES = 1_048_400
+"""Of a value: a broker takes batches of up to 1,048,588 bytes by default."""
+
 LOOK_S = 0.2
 WAIT_S = 600.0
 TOLD = 20
@@ -85,14 +88,15 @@ class Figures(NamedTuple):
 
 
 def rubbish(now_ms: int) -> Iterator[bytes | None]:
-    """What is refused as a click, over and over."""
+    """What is refused as a click, over and over; the largest comes first, and once."""
+    yield b"x" * LARGEST_BYTES
     found: list[bytes | None] = [None]
     for value in HOSTILE:
         try:
             parse_event("clicks", value, "clicks-0-1", now_ms, now_ms)
         except BadRecord:
             found.append(value)
-    return itertools.cycle(found)
+    yield from itertools.cycle(found)
 
 
 def clicks(count: int, start: int, now_ms: int, faulty_every: int) -> Iterator[Outgoing]:
@@ -182,7 +186,8 @@ class Course:
 
     def _send(self, records: Iterator[Outgoing]) -> None:
         async def send() -> None:
-            publisher = Publisher(self._kafka)
+            config = PublishConfig(max_record_bytes=LARGEST_BYTES + 1_000)
+            publisher = Publisher(self._kafka, config)
             while batch := list(itertools.islice(records, BATCH)):
                 await publisher.publish(self._topics.clicks, batch)
             await publisher.stop()

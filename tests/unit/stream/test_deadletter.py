@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from stream.batching import PlainRecord
-from stream.deadletter import MAX_HEADER_BYTES, MAX_VALUE_BYTES, code_version, dead_letter
+from stream.deadletter import (
+    MAX_HEADER_BYTES,
+    MAX_LETTER_BYTES,
+    MAX_VALUE_BYTES,
+    code_version,
+    dead_letter,
+    publish_letters,
+    shortened,
+)
 from stream.errors import BadRecord
-from stream.outgoing import Header, Outgoing
+from stream.letters import read_letter
+from stream.outgoing import Header, Outgoing, RecordTooLarge
 from stream.parse import parse_event
 from stream.publish import PublishConfig
 from stream.replayed import Mark, source_of
@@ -93,10 +105,63 @@ def test_a_mark_that_is_none_is_a_header_like_another(headers: list[Header]) -> 
 
 
 def test_endless_empty_headers_make_no_endless_letter() -> None:
-    record = PlainRecord(None, b"v" * MAX_VALUE_BYTES, 5, headers=[("", None)] * 100_000)
+    record = PlainRecord(None, b"v" * MAX_VALUE_BYTES, 5, headers=[("", None)] * 200_000)
     found = letter(record)
     assert found.size <= PublishConfig().max_record_bytes
     assert dict(found.headers)["tidemill.dlq.cut"] == b"headers"
+
+
+DEFAULT_BROKER_BYTES = 1_048_588
+"""Of a batch, so of a record too: `message.max.bytes`."""
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        PlainRecord(b"ann", b"v" * DEFAULT_BROKER_BYTES, 5),
+        PlainRecord(b"k" * DEFAULT_BROKER_BYTES, b"v", 5),
+        PlainRecord(None, b"v", 5, headers=[("trace", b"h" * DEFAULT_BROKER_BYTES)]),
+        PlainRecord(None, b"v", 5, headers=[(f"h{n}", b"x" * 10) for n in range(60_000)]),
+        PlainRecord(None, b"v", 5, headers=[("", None)] * 80_000),
+    ],
+)
+def test_whatever_a_broker_takes_by_default_is_kept_whole(record: PlainRecord) -> None:
+    found = letter(record)
+    assert found.size <= MAX_LETTER_BYTES
+    read = read_letter(PlainRecord(found.key, found.value, 0, 0, found.headers))
+    assert (read.key, read.value, list(read.headers)) == (
+        record.key,
+        record.value,
+        list(record.headers),
+    )
+    assert read.cut == ""
+    # A topic that takes less gets less, and the letter says so.
+    less = shortened(found)
+    assert less.size <= PublishConfig().max_record_bytes
+    read = read_letter(PlainRecord(less.key, less.value, 0, 0, less.headers))
+    assert read.cut in ("value", "key", "headers")
+    assert dict(less.headers)["tidemill.dlq.disposition"] == b"final"
+
+
+def test_a_letter_that_its_topic_does_not_take_is_cut_and_its_neighbours_are_not() -> None:
+    class Narrow:
+        sent: Sequence[Outgoing] = ()
+
+        async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+            for index, record in enumerate(records):
+                if record.size > 1_040_000:
+                    raise RecordTooLarge(topic, record, index, 1_040_000)
+            self.sent = records
+
+    narrow, sizes = Narrow(), (1_030_000, 1_045_000, 10, 1_048_000)
+    letters = [letter(PlainRecord(None, b"v" * size, 5)) for size in sizes]
+    asyncio.run(publish_letters(narrow, "dead-letters", letters))
+    assert [len(sent.value or b"") for sent in narrow.sent] == [
+        1_030_000,
+        MAX_VALUE_BYTES,
+        10,
+        MAX_VALUE_BYTES,
+    ]
 
 
 def test_no_key_and_no_value_stay_absent() -> None:
@@ -114,9 +179,10 @@ def test_a_record_refused_twice_is_found_at_its_second_place() -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_VALUE_BYTES, MAX_VALUE_BYTES + 1, 2 * MAX_VALUE_BYTES])
-def test_the_largest_record_still_fits_the_broker(size: int) -> None:
+def test_the_largest_record_of_any_broker_still_fits(size: int) -> None:
     headers = [(f"h{n}", b"x" * 10_000) for n in range(100)]
     found = letter(PlainRecord(b"k" * 100_000, b"v" * size, 7, headers=headers))
+    found = shortened(found)
     assert found.size <= PublishConfig().max_record_bytes
     cut = dict(found.headers).get("tidemill.dlq.cut_from")
     assert cut == (None if size <= MAX_VALUE_BYTES else str(size).encode())

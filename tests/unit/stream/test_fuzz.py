@@ -17,14 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.batching import PlainRecord, Run
-from stream.deadletter import dead_letter
+from stream.deadletter import MAX_LETTER_BYTES, dead_letter
 from stream.errors import BadRecord, Reason
 from stream.events import decode_event
 from stream.ingest import Ingest
 from stream.letters import read_letter
 from stream.parse import parse_event, parse_item, parse_item_key, parse_request
 from stream.parse_time import AHEAD_MS, EARLIEST_MS
-from stream.publish import PublishConfig
 from stream.replayed import Mark, source_of, unmark
 from tests.hostile import HOSTILE, NOW_MS, VALID, huge, mutants
 
@@ -32,7 +31,7 @@ SEED = 20_260_501
 MUTANTS = 100_000
 RUN_RECORDS = 4_000
 EVENT_TOPICS = ("clicks", "purchases", "reviews")
-LIMIT_BYTES = PublishConfig().max_record_bytes
+LIMIT_BYTES = MAX_LETTER_BYTES
 
 PARSERS: dict[str, Callable[[bytes | None], Any]] = {
     "clicks": lambda value: parse_event("clicks", value, "s-0-1", NOW_MS, NOW_MS),

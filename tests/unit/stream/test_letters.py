@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stream.batching import PlainRecord
-from stream.deadletter import MAX_KEY_BYTES, MAX_VALUE_BYTES, SCHEMA, dead_letter
+from stream.deadletter import MAX_LETTER_BYTES, SCHEMA, dead_letter
 from stream.errors import BadRecord
 from stream.letters import (
     Filter,
@@ -117,9 +117,9 @@ plain = refused(PlainRecord(b"ann", b"{}", 42, NOW_MS))
         (plain, False, "older"),
         (plain._replace(replay_count=MAX_REPLAYS - 1), True, "replay"),
         (plain._replace(replay_count=MAX_REPLAYS), True, "exhausted"),
-        (refused(PlainRecord(b"k", b"x" * (MAX_VALUE_BYTES + 1), 0)), True, "cut"),
-        (refused(PlainRecord(b"k" * (MAX_KEY_BYTES + 1), b"x", 0)), True, "cut"),
-        (refused(PlainRecord(b"k", b"x", 0, 0, [("h", b"x" * 40_000)])), True, "cut"),
+        (refused(PlainRecord(b"k", b"x" * MAX_LETTER_BYTES, 0)), True, "cut"),
+        (refused(PlainRecord(b"k" * MAX_LETTER_BYTES, b"x", 0)), True, "cut"),
+        (refused(PlainRecord(b"k", b"x", 0, 0, [("h", b"x" * MAX_LETTER_BYTES)])), True, "cut"),
         (plain._replace(topic="t.examples"), True, "internal"),
         (plain._replace(topic="t.events"), True, "replay"),
         (plain._replace(topic="reviews"), True, "internal"),
