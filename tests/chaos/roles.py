@@ -118,7 +118,8 @@ class Process:
 
     def pause(self) -> None:
         """Stop it in its tracks, unless it has stopped already: it is there, and does nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
+        if not self.stopped():
+            os.kill(self.pid, signal.SIGSTOP)
         self.state = "paused"
 
     def stopped(self) -> bool:
@@ -130,6 +131,7 @@ class Process:
     def resume(self) -> None:
         """Let it go on, as if no time had passed."""
         if self.state == "paused":
+            self._control.unlink(missing_ok=True)
             os.kill(self.pid, signal.SIGCONT)
             self.state = "starting"
 
