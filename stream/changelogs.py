@@ -102,6 +102,7 @@ class CheckedRecovery(Recovery):
     async def _look(self, consumer: Any, tps: set[TP], offsets: Counter[TP]) -> None:
         earliest: Mapping[TP, int | None] = await consumer.earliest_offsets(*tps)
         self._gone = {}
+        consumer.newest_change.clear()  # Changes are read again, from where the tables are.
         for tp in tps:
             have, first, end = offsets[tp], earliest.get(tp) or 0, self.active_highwaters[tp] + 1
             database = self._database(tp)

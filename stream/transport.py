@@ -79,6 +79,7 @@ class Consumer(driver.Consumer):
         self._fetching = asyncio.Lock()
         self._gathered: dict[TP, list[Any]] = {}
         self._in_hand: Counter[str] = Counter()
+        self.newest_change: dict[TP, int] = {}
         super().__init__(*args, **kwargs)
 
     # Fetch and deliver -------------------------------------------------------------------------
@@ -114,10 +115,23 @@ class Consumer(driver.Consumer):
             for tp, records in fetched.items():
                 if self._is_changelog_tp(tp):
                     changes[tp] = records
+                    if records:
+                        self.newest_change[tp] = records[-1].offset
                 elif records and tp in self._ledgers:
                     # Without a ledger: fetched before the first seek, which goes back to it.
                     self._gathered.setdefault(tp, []).extend(records)
             return changes
+
+    async def hollow(self, tp: TP, have: int, end: int) -> bool:
+        """Whether a changelog holds no record any more between `have` and its end.
+
+        The position alone doesn't say it: it is past records as soon as they are fetched, long
+        before they are in the table where the process is short of time.
+        """
+        async with self._fetching:  # Nothing is on its way from the consumer's thread.
+            position = await self.position(driver.ensure_aiokafka_TP(tp))
+            newest = self.newest_change.get(tp)
+            return position is not None and position > end and (newest is None or newest <= have)
 
     def _cut(self, tp: TP) -> Cut:
         records = self._gathered.pop(tp)

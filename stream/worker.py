@@ -160,6 +160,5 @@ async def _skip_hollow_end(app: StreamApp) -> None:
     for tp, highwater in list(recovery.active_highwaters.items()):
         have = recovery.active_offsets[tp]
         if have is not None and highwater is not None and have < highwater:
-            position = await app.consumer.position(ensure_aiokafka_TP(tp))
-            if position is not None and position > highwater:
+            if await app.consumer.hollow(tp, have, highwater):
                 recovery.active_offsets[tp] = highwater

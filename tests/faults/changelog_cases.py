@@ -28,6 +28,7 @@ from tests.faults.table_worker import ROLE, TABLE, Ready, digest, table
 READY_S = 120.0
 PARTITIONS = 2
 WAIT_S = 60.0
+WRITE_S = 600.0
 
 
 class Outcome(NamedTuple):
@@ -71,10 +72,12 @@ class Kept:
         producer = KafkaProducer(
             **self.kafka.client_settings(), batch_size=1 << 18, linger_ms=20, acks="all"
         )
-        for key, value in rows.items():
-            partition = partition_of(key, PARTITIONS)
-            producer.send(self.changelog, value, key, partition=partition)
-        producer.flush(600.0)
+        sent = [
+            producer.send(self.changelog, value, key, partition=partition_of(key, PARTITIONS))
+            for key, value in rows.items()
+        ]
+        for future in sent:
+            future.get(WRITE_S)
         producer.close()
         for key, value in rows.items():
             if value is None:
@@ -83,11 +86,13 @@ class Kept:
                 self.rows[key] = value
         return sum(len(key) + len(value or b"") for key, value in rows.items())
 
-    def start(self, *, stop: bool = True) -> tuple[Outcome, ForkServerProcess]:
+    def start(
+        self, *, stop: bool = True, stall_s: float = 0.0
+    ) -> tuple[Outcome, ForkServerProcess]:
         """Start the role, wait until it is ready or ends, and stop it unless told otherwise."""
         before = self._log.stat().st_size if self._log.exists() else 0
         ear, mouth = Pipe(duplex=False)
-        child = fork(table, self.kafka, str(self.folder), mouth, log=self._log)
+        child = fork(table, self.kafka, str(self.folder), mouth, stall_s, log=self._log)
         mouth.close()
         ready: Ready | None = None
         try:
@@ -161,8 +166,8 @@ def rows(count: int, size: int = 100, first: int = 0) -> dict[bytes, bytes | Non
 Case = Callable[[Kept], str]
 
 
-def _whole(kept: Kept, what: str) -> str:
-    outcome, _ = kept.start()
+def _whole(kept: Kept, what: str, stall_s: float = 0.0) -> str:
+    outcome, _ = kept.start(stall_s=stall_s)
     if kept.has_all(outcome):
         return ""
     found = outcome.ready.rows if outcome.ready else f"exit {outcome.code}: {outcome.words[-300:]}"
@@ -243,6 +248,12 @@ def wiped(kept: Kept) -> str:
     return _whole(kept, "from the changelog")
 
 
+def wiped_and_slow(kept: Kept) -> str:
+    """The disk is gone, and changes take long from the broker to the table."""
+    kept.wipe()
+    return _whole(kept, "from the changelog", stall_s=4.0)
+
+
 def stale_lock(kept: Kept) -> str:
     """The process was killed, and its LOCK is there."""
     _, child = kept.start(stop=False)
@@ -282,6 +293,7 @@ CASES: dict[str, Case] = {
         disk_too_old,
         tombstones_only,
         wiped,
+        wiped_and_slow,
         stale_lock,
         held_lock,
         damaged,

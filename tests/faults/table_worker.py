@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stream.app import StreamConfig, bytes_table, guarded, make_app, run_app, run_topic
 from stream.batching import Run
@@ -37,8 +38,8 @@ def digest(rows: dict[bytes, bytes]) -> str:
     return f"{total:032x}"
 
 
-def table(kafka: KafkaConfig, data: str, said: Connection) -> int:
-    """Run the role until SIGTERM."""
+def table(kafka: KafkaConfig, data: str, said: Connection, stall_s: float = 0.0) -> int:
+    """Run the role until SIGTERM; with a stall, a tenth of the way into its changelog."""
     logging.basicConfig(level=logging.WARNING)
     started_s = time.monotonic()
     config = StreamConfig(instance="one", commit_interval_s=0.05)
@@ -51,9 +52,26 @@ def table(kafka: KafkaConfig, data: str, said: Connection) -> int:
         for record in run.records:
             newest[record.key] = record.value
 
+    if stall_s:
+        _stall(app.tables.changelog_queue, stall_s)
+
     def ready() -> None:
         seconds = time.monotonic() - started_s
         rows = {key: value for key, value in newest.items() if b"\0" not in key}
         said.send(Ready(len(rows), digest(rows), seconds))
 
     return run_app(app, on_ready=ready)
+
+
+def _stall(queue: Any, stall_s: float) -> None:
+    """Let one change be on its way to the table for long, as on a machine short of time."""
+    put, changes = queue.put, 0
+
+    async def slow(change: Any) -> None:
+        nonlocal changes
+        changes += 1
+        if changes == 100:
+            await asyncio.sleep(stall_s)
+        await put(change)
+
+    queue.put = slow
