@@ -35,6 +35,8 @@ from stream.outgoing import Outgoing
 from stream.publish import Publisher
 from stream.topics import Topics
 from tests.conftest import Spawn
+from tests.system.test_serving import Shop, running
+from tests.unit.serving.shop import PLAIN
 
 PASSWORD = "planted-Pa55word"  # noqa: S105 - of a broker that lives for a test
 PREFIX = "safe."
@@ -176,6 +178,16 @@ def test_a_missing_right_and_a_strange_certificate_are_named(secured: Secured) -
     strange = msgspec.structs.replace(secured.outside, tls_ca_file="")
     with pytest.raises(Halt, match=r"certificate is not accepted.*kafka\.tls_ca_file"):
         publish(strange, Topics(PREFIX).recommendations)
+
+
+@pytest.mark.usefixtures("password")
+def test_serving_answers_in_transactions_with_its_own_rights(secured: Secured) -> None:
+    shop = Shop(secured.inside)
+    shop.stock()
+    with running(as_user(secured.outside, "serving"), PLAIN):
+        shop.ask(20)
+        shop.read_until(shop.all_answered)
+    shop.close()
 
 
 @pytest.mark.parametrize(
