@@ -169,6 +169,17 @@ _REQUEST_CHECKS: dict[str, Check] = {
     "context_item": or_null(an_id),
     "query": or_null(a_text(1_000)),
 }
+_UNSAID = {
+    "quantity": 1,
+    "price": None,
+    "rating": None,
+    "title": "",
+    "text": "",
+    "recommendation_id": None,
+    "session_id": None,
+}
+"""What an event holds where its record says nothing."""
+
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_request = msgspec.json.Decoder(_Request).decode
 
@@ -184,7 +195,8 @@ def read_event(kind: str, record: Logged) -> Said:
     if faults:
         return Said(record, source, faults, {})
     given = {name: getattr(raw, name) for name in checks}
-    fields = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    said = {name: value for name, value in given.items() if value is not msgspec.UNSET}
+    fields = {**_UNSAID, **said}
     fields["ts_ms"] = time_ms(fields.pop("ts"))
     fields["kind"] = {
         "clicks": fields.pop("action", "click"),

@@ -226,7 +226,7 @@ DAMAGE: list[tuple[str, Callable[[Left], Left], str, str]] = [
     ("event from nowhere", event_from_nowhere, "state_mismatches", "which nobody sent"),
     ("letter's bytes", letter_with_other_bytes, "state_mismatches", "other bytes"),
     ("letter's reason", letter_for_another_reason, "state_mismatches", "refused for 'failed'"),
-    ("state behind", state_behind, "lost", "counts 1 events of"),
+    ("state behind", state_behind, "lost", "applied.offset is"),
     ("state that counted twice", state_twice, "double", "counts"),
     ("state gone", state_gone, "lost", "has no profile"),
     ("interest", turned_interest, "state_mismatches", "short interest is"),
