@@ -11,6 +11,7 @@ from tests.bench.forget import Store, failures, play
 EVENTS = 2
 
 
+@pytest.mark.timeout(600)  # a whole stack starts, and is searched through
 @pytest.mark.parametrize("store", ["sqlite", "redis"])
 def test_nothing_of_who_is_forgotten_is_left(store: Store, tmp_path: Path) -> None:
     figures = play(tmp_path / "stack", store, users=24, erased=4, events=EVENTS, quick=True)
