@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import types
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -20,6 +21,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
+_starting = threading.Lock()
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.faults.preload"])
 
@@ -36,12 +38,13 @@ def fork(target: Callable[..., int | None], *arguments: Any, log: Path) -> ForkS
     """
     child = _context.Process(target=_run, args=(target, arguments, str(log)), daemon=True)
     # The child would import our main module anew, for targets in it: there are none.
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        child.start()
-    finally:
-        sys.modules["__main__"] = main
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            child.start()
+        finally:
+            sys.modules["__main__"] = main
     return child
 
 

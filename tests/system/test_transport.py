@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource
-from kafka.errors import BrokerResponseError
+from kafka import KafkaAdminClient, KafkaProducer
 
 from stream.connect import KafkaConfig
 from tests.system.transport_worker import ROLE
@@ -227,42 +225,6 @@ def test_a_table_whose_disk_is_lost_comes_back_from_its_changelog(
     assert table_at_start(start) == newest(range(RECORDS))
 
 
-def test_a_table_whose_changelog_was_emptied_keeps_what_is_on_disk(
-    kafka_config: KafkaConfig, wanted: set[tuple[int, int]], start: Callable[..., Worker]
-) -> None:
-    fill_table(wanted, start)
-    empty(kafka_config)
-    assert table_at_start(start) == newest(range(RECORDS))
-
-
-def test_a_table_without_disk_and_changelog_starts_empty(
-    kafka_config: KafkaConfig,
-    wanted: set[tuple[int, int]],
-    start: Callable[..., Worker],
-    tmp_path: Path,
-) -> None:
-    fill_table(wanted, start)
-    empty(kafka_config)
-    shutil.rmtree(tmp_path / "state")
-    assert table_at_start(start) == {}
-
-
-def empty(kafka: KafkaConfig) -> None:
-    topic = changelog(kafka)
-    with closing(KafkaAdminClient(**kafka.client_settings())) as admin:
-        # The broker deletes from compacted topics only where their policy lets it.
-        admin.alter_configs([ConfigResource("TOPIC", topic, {"cleanup.policy": "delete"})])
-        wanted = {TopicPartition(topic, p): -1 for p in range(kafka.partitions)}
-        while True:
-            try:
-                admin.delete_records(wanted)
-            except BrokerResponseError as error:
-                if "PolicyViolation" not in str(error):  # until the new policy has come through
-                    raise
-            else:
-                return
-
-
 def test_a_changelog_that_ends_in_a_hole_is_read_to_its_end(
     kafka_config: KafkaConfig,
     wanted: set[tuple[int, int]],
@@ -279,16 +241,3 @@ def test_a_changelog_that_ends_in_a_hole_is_read_to_its_end(
     producer.close()
     shutil.rmtree(tmp_path / "state")
     assert table_at_start(start) == {**newest(range(RECORDS)), "u-last": "last"}
-
-
-def test_a_recreated_changelog_stops_the_role_with_a_clear_word(
-    kafka_config: KafkaConfig,
-    wanted: set[tuple[int, int]],
-    start: Callable[..., Worker],
-    tmp_path: Path,
-) -> None:
-    fill_table(wanted, start)
-    with closing(KafkaAdminClient(**kafka_config.client_settings())) as admin:
-        admin.delete_topics([changelog(kafka_config)])
-    assert start().rest() == 1
-    assert "removed data from the topics" in (tmp_path / "worker.log").read_text()
