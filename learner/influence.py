@@ -7,9 +7,9 @@ repetition beyond a few. What doesn't teach is still ranked, and still is in the
 counts in no popularity, pair or return, and no step is taken on it. A bot at one item thus weighs
 what an eager shopper does, however often it clicks: nearly `FREE` + 2 per `HALF_LIFE_S`.
 
-There is nothing to remember here: every example brings its user's newest steps along. Many users
-that conspire, or one that walks about among many items, are not stopped; the first is what the gate
-is for (`learner.gate`).
+There is nothing to remember here: every example brings its user's newest steps along. Many new
+users that conspire at one item are held back by `learner.trust`, what makes all lists worse by the
+gate (`learner.gate`). One user that walks about among many items is not stopped.
 """
 
 from __future__ import annotations

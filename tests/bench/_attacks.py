@@ -34,8 +34,6 @@ class Scene(NamedTuple):
 
     seen: Sequence[Event]
     target: str
-    count: int
-    """Events that the attacker can send."""
 
     def popular(self, most: int) -> list[str]:
         """The items taken most often."""
@@ -165,7 +163,7 @@ def attacked(
     """Honest events with an attack's between them, such a share of all; and which are honest."""
     random = Random(f"{name} {share}")
     per_honest = share / (1.0 - share)
-    acts = ATTACKS[name](Scene(seen, target, int(per_honest * len(honest))), random)
+    acts = ATTACKS[name](Scene(seen, target), random)
     events: list[Event] = []
     is_honest: list[bool] = []
     due = 0.0
