@@ -8,7 +8,9 @@ write-ahead log, a busy timeout, and an upsert that compares event times in the 
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -30,6 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _KEYS_PER_QUERY = 500
 """Below SQLite's limit of bound variables in its oldest supported builds, 999."""
+
+_RETRY_S = (0.0002, 0.001)
+"""Between two tries to write, at random, so that waiting writers take turns; a write takes 1 ms."""
 
 _CACHE_KIB = 32_768
 """Pages kept in memory: some 10,000 users. With SQLite's own 2 MiB, most writes read first."""
@@ -120,7 +125,7 @@ class WalSqliteOnlineStore(SqliteOnlineStore):
         )
         with self._lock:
             conn = self._get_conn(config)
-            conn.execute("BEGIN IMMEDIATE")  # waits for other writers here, not halfway
+            _begin(conn, config.online_store.busy_timeout_ms)
             try:
                 conn.executemany(upsert, rows)
             except BaseException:
@@ -196,6 +201,29 @@ class WalSqliteOnlineStore(SqliteOnlineStore):
             if self._conn is not None:
                 self._conn.close()
                 self._conn = None
+
+
+def _begin(conn: sqlite3.Connection, timeout_ms: int) -> None:
+    """Begin to write: other writers are waited for here, not halfway.
+
+    SQLite's own waiting sleeps up to 100 ms at a time, while the lock is free again after one.
+    """
+    deadline_s = time.monotonic() + timeout_ms / 1000
+    conn.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                conn.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if time.monotonic() >= deadline_s:
+                    raise
+                time.sleep(random.uniform(*_RETRY_S))
+            else:
+                return
+    finally:
+        conn.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 
 
 def _table(config: RepoConfig, view: FeatureView) -> str:
