@@ -68,6 +68,7 @@ def recover(kafka: KafkaConfig, folder: Path, count: int, row_bytes: int) -> dic
         "keys": count,
         "bytes": size,
         "ready_s": round(seconds, 2),
+        "cpu_s": round(first.ready.cpu_s, 2) if first.ready else float("nan"),
         "keys_per_s": round(count / seconds) if first.ready else 0,
         "bytes_per_s": round(size / seconds) if first.ready else 0,
         "ready_with_disk_s": round(again.ready.seconds, 2) if again.ready else float("nan"),
