@@ -3,7 +3,8 @@
 When an offset counts as done: after every item of its run is on `item-vectors`.
 
 1. Items are validated; what is refused goes to `dead-letters`, a tombstone passes as a tombstone.
-2. Texts that are new or changed are encoded, some at a time, and each part is published at once.
+2. Texts that are new or changed are encoded, some at a time, and each part is published at once. An
+   item on which this fails is refused alone.
 3. The run is acknowledged.
 
 A crash before 3 repeats the run; what was encoded before the crash is not encoded again.
@@ -12,11 +13,13 @@ A crash before 3 repeats the run; what was encoded before the crash is not encod
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from features.catalog import Catalog
 from learner.catalogue import PENDING, Encodes, describe_item, encode_items
-from stream.batching import Run
+from stream.batching import Record, Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.deadletter import dead_letter, publish_letters
@@ -25,9 +28,20 @@ from stream.events import Item, ItemVector, msgpack_encode
 from stream.metrics import DEAD_LETTERS, ENCODED_ITEMS, RUN_RECORDS, RUN_SECONDS
 from stream.outgoing import Outgoing, Publishes
 from stream.parse import parse_item, parse_item_key
+from stream.refusals import PROCESS_FAULTS, Refusals, Refused
 from stream.topics import Topics
 
 ROLE = "catalogue"
+
+log = logging.getLogger(__name__)
+
+
+class _Found(NamedTuple):
+    """An item, and the record that it was read from."""
+
+    item: Item
+    run: Run
+    record: Record
 
 
 class CatalogueAgent:
@@ -53,6 +67,7 @@ class CatalogueAgent:
     ) -> None:
         self._topics = Topics(kafka.topic_prefix)
         self._publisher = publisher
+        self._refusals = Refusals(ROLE, kafka, publisher, clock)
         self._catalog = catalog
         self._make_encoder = encoder
         self._encoder: Encodes | None = None
@@ -71,21 +86,24 @@ class CatalogueAgent:
         """Take a run through all its steps but the acknowledgement; false if it was cut short."""
         started_s = self._clock.monotonic_s()
         # 1. Of several states of an item in the run, the last one counts.
-        items, deleted, letters = self._sort(run)
+        items, deleted, letters, refused = self._sort(run)
         await publish_letters(self._publisher, self._topics.dead_letters, letters)
         await self._publisher.publish(
             self._topics.item_vectors, [Outgoing(item_id.encode(), None) for item_id in deleted]
         )
         # 2.
-        if items and not await self._encode(items):
+        if items and not await self._encode(items, refused):
             return False
+        self._refusals.count(run, refused)
+        await self._refusals.publish(refused)
         RUN_RECORDS.labels(stage=ROLE).observe(len(run.records))
         RUN_SECONDS.labels(stage=ROLE).observe(self._clock.monotonic_s() - started_s)
         return True
 
-    def _sort(self, run: Run) -> tuple[list[Item], list[str], list[Outgoing]]:
-        newest: dict[str, Item | None] = {}
+    def _sort(self, run: Run) -> tuple[list[_Found], list[str], list[Outgoing], list[Refused]]:
+        newest: dict[str, _Found | None] = {}
         letters: list[Outgoing] = []
+        refused: list[Refused] = []
         now_ms = self._clock.now_ms()
         for record in run.records:
             try:
@@ -93,14 +111,38 @@ class CatalogueAgent:
                     newest[parse_item_key(record)] = None
                 else:
                     item = parse_item(record)
-                    newest[item.item_id] = item
+                    newest[item.item_id] = _Found(item, run, record)
             except BadRecord as error:
                 DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
                 letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
-        items = [item for item in newest.values() if item is not None]
-        return items, [item_id for item_id, item in newest.items() if item is None], letters
+            except PROCESS_FAULTS:
+                raise
+            except Exception as error:
+                refused.append(Refused(run.topic, run.partition, record, error, tries=1))
+        items = [found for found in newest.values() if found is not None]
+        deleted = [item_id for item_id, found in newest.items() if found is None]
+        return items, deleted, letters, refused
 
-    async def _encode(self, items: Sequence[Item]) -> bool:
+    async def _encode(self, found: Sequence[_Found], refused: list[Refused]) -> bool:
+        """Encode all at once; if that fails, one by one, and what fails alone is refused."""
+        try:
+            return await self._encode_all([item for item, _, _ in found])
+        except PROCESS_FAULTS:
+            raise
+        except Exception as error:
+            if self._encoder is None:
+                raise  # It can't be loaded: that's no item's fault.
+            if len(found) == 1:
+                _, run, record = found[0]
+                refused.append(Refused(run.topic, run.partition, record, error))
+                return True
+            log.warning("%d items are encoded one by one: %r", len(found), error)
+        for one in found:
+            if not await self._encode([one], refused):
+                return False
+        return True
+
+    async def _encode_all(self, items: Sequence[Item]) -> bool:
         if self._encoder is None:
             await self._announce([item for item in items if self._known(item.item_id) is None])
         encoder = await self.prepare()

@@ -93,24 +93,35 @@ class Refusing:
         its bytes won't change. A run that is read again isn't counted again.
         """
         values: list[T] = []
-        outcomes: list[Refused | None] = []
+        refused: list[Refused] = []
         for record in run.records:
             try:
                 values.append(read(record))
-                outcomes.append(None)
             except PROCESS_FAULTS:
                 raise
             except Exception as error:
-                outcomes.append(Refused(run.topic, run.partition, record, error, tries=1))
+                refused.append(Refused(run.topic, run.partition, record, error, tries=1))
+        self.count(run, refused)
+        return values, refused
+
+    def count(self, run: Run, refused: Sequence[Refused]) -> None:
+        """Count the records of a run, in order, unless they were counted before.
+
+        Raises
+        ------
+        TooManyRefused
+            If that is too many: nothing of the run may be acknowledged then.
+        """
         place = run.topic, run.partition
-        if run.last_offset > self._read_up_to.get(place, -1):
-            for outcome in outcomes:
-                if outcome is None:
-                    self.passed(*place, 1)
-                else:
-                    self.refuse(outcome)
-            self._read_up_to[place] = run.last_offset
-        return values, [outcome for outcome in outcomes if outcome is not None]
+        if run.last_offset <= self._read_up_to.get(place, -1):
+            return
+        by_offset = {one.record.offset: one for one in refused}
+        for record in run.records:
+            if (found := by_offset.get(record.offset)) is None:
+                self.passed(*place, 1)
+            else:
+                self.refuse(found)
+        self._read_up_to[place] = run.last_offset
 
     def passed(self, topic: str, partition: int, records: int) -> None:
         """Take note of records that were handled."""

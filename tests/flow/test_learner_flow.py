@@ -473,6 +473,30 @@ def test_items_become_vectors_tombstones_stay_tombstones_and_rubbish_is_kept() -
     asyncio.run(story())
 
 
+def test_an_item_on_which_the_encoder_fails_is_refused_alone() -> None:
+    class Choosy(Letters):
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float16]:
+            if any("zebra" in text for text in texts):
+                message = "no zebras here"
+                raise RuntimeError(message)
+            return super().encode(texts)
+
+    async def story() -> None:
+        wire = Wire()
+        agent = items_agent(wire, Choosy(), Catalog(WIDTH))
+        run = item_run(
+            ("a", Item(item_id="a", title="abba")),
+            ("z", Item(item_id="z", title="zebra")),
+            ("b", Item(item_id="b", title="bee")),
+        )
+        assert await agent(run)
+        states = [decode_item_vector(value or b"") for value in wire.values(TOPICS.item_vectors)]
+        assert {state.item_id for state in states if state.vector} == {"a", "b"}
+        assert wire.values(TOPICS.dead_letters) == [run.records[1].value]
+
+    asyncio.run(story())
+
+
 def test_new_items_are_known_while_the_encoder_loads() -> None:
     async def story() -> None:
         wire = Wire()
