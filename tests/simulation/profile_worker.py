@@ -76,7 +76,8 @@ class ProfileWorker(Member):
         """As `stream.guard` does: until it succeeds, then acknowledge."""
         profile = run.topic == self._events
         refusals = self._refused["profile" if profile else "ingest"]
-        sifting = Sifting(refusals, run, self._profile if profile else self._ingest, _pause)
+        agent = self._profile if profile else self._ingest
+        sifting = Sifting(refusals, run, agent, _pause, agent.prepare)
         steps: list[Callable[[], Awaitable[None]]] = [sifting, self.flush]
         while delivery.current:
             try:
