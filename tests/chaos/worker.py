@@ -64,8 +64,8 @@ def _wrap(name: str, point: Point, control: Control) -> None:
             control.obeyed()
             os.kill(os.getpid(), signal.SIGSTOP)
 
-    def due() -> bool:
-        return name in (control.orders.die_at, control.orders.stop_at)
+    def due() -> bool:  # who wakes again has done the whole of it
+        return control.orders.die_at == name
 
     setattr(home, attribute, wrapped(real, point, reached, due))
 
