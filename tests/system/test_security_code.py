@@ -32,7 +32,8 @@ CALLS = {
     "os.system": "a shell reads it",
 }
 
-LOADERS = ("from_pretrained", "SentenceTransformer", "pipeline", "make_model", "make_tokenizer")
+PIPELINES = ("pipeline", "transformers.pipeline")
+LOADERS = ("from_pretrained", "SentenceTransformer", "make_model", "make_tokenizer")
 """Calls that load by transformers' ways; the last two are what `learner.huggingface` hands out."""
 
 
@@ -56,7 +57,7 @@ def faults(source: str, name: str) -> Iterator[str]:
                 yield f"{where} may trust remote code"
             if _truly(given.get("shell")) or _truly(given.get("allow_pickle")):
                 yield f"{where} calls {called} with shell or allow_pickle"
-            if called.rpartition(".")[2] in LOADERS:
+            if called.rpartition(".")[2] in LOADERS or called in PIPELINES:
                 words = "okenizer" in called or "Config" in called
                 if not words and not _says(given.get("use_safetensors"), True):
                     yield f"{where} loads weights without use_safetensors=True"
