@@ -140,7 +140,7 @@ def _row_differences(row: UserFeatures, user: User, state: Profile | None) -> Wr
             ("top_brand", row.top_brand, favourite(taste.brands)),
         )
         yield from _apart(("mean_price", row.mean_price, _mean(user.prices)))
-        if abs(row.divergence - taste.divergence) > TOLERANCE:
+        if not abs(row.divergence - taste.divergence) <= TOLERANCE:
             # Late events don't move the detector, nor what it last saw.
             if state is None or abs(row.divergence - state.shift.divergence) > CLOSE:
                 yield ("divergence", row.divergence, taste.divergence)
@@ -165,7 +165,9 @@ def _apart(*pairs: tuple[str, float, float]) -> Wrong:
 
 
 def _turned(name: str, got: Any, wanted: Vector | None) -> Wrong:
-    if wanted is None or len(got) != len(wanted) or np.abs(got - wanted).max() > TOLERANCE:
+    # Asked this way round, so that what is no number is wrong too.
+    alike = wanted is not None and len(got) == len(wanted)
+    if not (alike and np.abs(got - wanted).max() <= TOLERANCE):
         yield (name, got, wanted)
 
 

@@ -123,7 +123,8 @@ class Member:
 
     def end(self) -> None:
         """Begin the last words before a stop or a rebalance."""
-        self.tasks["drain"] = Task("drain", self.drain())
+        if "drain" not in self.tasks:
+            self.tasks["drain"] = Task("drain", self.drain())
 
     def commit(self) -> None:
         """Begin a commit, if there is none under way."""

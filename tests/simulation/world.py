@@ -318,6 +318,7 @@ class World:
             raise AssertionError(message)
         for member in self.members.values():
             self.finish(member)
+            member.kill()
 
     def _busy(self) -> bool:
         return any(

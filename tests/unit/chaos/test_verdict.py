@@ -152,9 +152,16 @@ def state_gone(left: Left) -> Left:
 def turned_interest(left: Left) -> Left:
     newest = left.logs.changelog[-1]
     profile = decode(newest.value or b"")
-    interests = replace(profile.interests, short=profile.interests.short[::-1])
+    short_D, _ = profile.interests.vectors()
+    interests = replace(profile.interests, short=(-short_D).astype("<f2").tobytes())
     value = encode(replace(profile, interests=interests))
     return logs(left, changelog=(*left.logs.changelog, newest._replace(value=value)))
+
+
+def interest_of_no_number(left: Left) -> Left:
+    user_id, row = next((user, row) for user, row in left.rows.items() if row)
+    broken = replace(row, short_vector=(float("nan"),) * len(row.short_vector))
+    return replace(left, rows={**left.rows, user_id: broken})
 
 
 def row_of_before(left: Left) -> Left:
@@ -173,7 +180,11 @@ def row_with_another_mean(left: Left) -> Left:
 
 
 def no_answer(left: Left) -> Left:
-    return logs(left, recommendations=without(left.logs.recommendations, 0))
+    """One request has none, however often it was sent."""
+    log = left.logs.recommendations
+    of = [decode_recommendation(record.value or b"").request_id for record in log]
+    kept = tuple(record for record, request_id in zip(log, of, strict=True) if request_id != of[0])
+    return logs(left, recommendations=kept)
 
 
 def other_answer(left: Left) -> Left:
@@ -230,6 +241,7 @@ DAMAGE: list[tuple[str, Callable[[Left], Left], str, str]] = [
     ("state that counted twice", state_twice, "double", "counts"),
     ("state gone", state_gone, "lost", "has no profile"),
     ("interest", turned_interest, "state_mismatches", "short interest is"),
+    ("interest of no number", interest_of_no_number, "state_mismatches", "short_vector is"),
     ("row of before", row_of_before, "state_mismatches", "events is"),
     ("row gone", row_gone, "state_mismatches", "no row in the online store"),
     ("row's mean", row_with_another_mean, "state_mismatches", "mean_price is"),
