@@ -39,7 +39,11 @@ class Disk:
         (self._folder / "ballast").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Take the disk away, with what is on it."""
+        """Take the disk away, with what is on it but for its logs."""
         if self.can_fill:
+            logs = self._folder / "logs"
+            if logs.is_dir():
+                kept = self._folder.with_name(f"{self._folder.name}-logs")
+                shutil.copytree(logs, kept, dirs_exist_ok=True)
             subprocess.run(["umount", "--lazy", str(self._folder)], check=False)
             self.can_fill = False
