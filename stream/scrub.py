@@ -4,7 +4,7 @@ RocksDB only marks a key as deleted. Its bytes stay in older files, in the write
 the first and last key of a file, in the manifest. To be rid of them:
 
 1. the newest writes go to a file, which makes the old log superfluous;
-2. all files are merged into new ones, without the deleted keys;
+2. all files are written anew, without the deleted keys;
 3. the database is closed and opened again, which writes a new manifest.
 
 Nothing here touches what the table holds, so a crash between two steps costs nothing but the step.
@@ -16,6 +16,8 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from typing import Any
+
+import rocksdict
 
 from stream.app import StreamApp
 
@@ -59,5 +61,8 @@ async def scrub_copies(app: StreamApp, table: Any, keys: Sequence[bytes]) -> Non
 
 
 def _merge(database: Any) -> None:
+    # Forced: a file that has no other to merge with is moved as it is, deleted keys and all.
+    forced = rocksdict.CompactOptions()
+    forced.set_bottommost_level_compaction(rocksdict.BottommostLevelCompaction.force())
     database.flush()
-    database.compact_range(None, None)
+    database.compact_range(None, None, forced)

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from infra.export import knows_nothing
 from infra.tether import tethered
-from tests.bench._byte_search import user_ids
+from tests.bench._byte_search import tail, user_ids
 from tests.bench._forgetting import Shop, Stage
 from tests.chaos.cluster import free_ports
 
@@ -109,15 +109,15 @@ def _play(  # noqa: PLR0913, PLR0917
             stage.watch(later_s)
         finally:
             shop.close()
-    hits = {user_id: sorted(places) for user_id, places in after.items() if user_id in leaving}
+    hits = {user_id: after[tail(user_id)] for user_id in leaving if tail(user_id) in after}
     return {
         "store": "sqlite" if redis_port is None else "redis",
         "users": users,
         "erased": erased,
-        "found_before": len(set(leaving) & before.keys()),
+        "found_before": sum(tail(user_id) in before for user_id in leaving),
         "hits": len(hits),
         "where": sorted({place for places in hits.values() for place in places})[:20],
-        "others_found": len(set(staying) & after.keys()),
+        "others_found": sum(tail(user_id) in after for user_id in staying),
         "letters_erased": said["letters_erased"],
         "letters_unsure": said["letters_unsure"],
         "letters_of_others": letters.total(),
