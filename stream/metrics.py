@@ -44,7 +44,8 @@ EVENT_AGE_SECONDS = Histogram(
 )
 DEAD_LETTERS = Counter(
     "tidemill_dead_letters_total",
-    "Records refused and kept in dead-letters. A rise means that a producer sends rubbish.",
+    "Records refused and kept in dead-letters. A rise means that a producer sends rubbish; of "
+    "`failed`, that Tidemill itself fails on records.",
     ["role", "reason"],
     registry=REGISTRY,
 )
