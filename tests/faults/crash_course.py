@@ -32,7 +32,7 @@ from stream.shop import ShopRecord
 from tests.chaos.findings import Verdict
 from tests.chaos.shop import HardShop, catalogue
 from tests.chaos.verdict import judge, read_left
-from tests.faults.forked import end, fork
+from tests.faults.forked import end, fork, warm
 from tests.faults.points import POINTS, arm
 
 REACH_S = 240.0
@@ -169,6 +169,7 @@ class Course:
         AssertionError
             If a role does not reach its point, or ends in another way.
         """
+        warm(self.folder / "forked.log")
         create_topics(self.kafka)
         self._sender = Sender(self.kafka)
         of = {name: [p for p in points if POINTS[p].role == name] for name in ROLES}

@@ -31,6 +31,11 @@ def preload(*modules: str) -> None:
     _context.set_forkserver_preload(list(modules))
 
 
+def warm(log: Path) -> None:
+    """Wait until the imports are done: they take as long as the machine lets them."""
+    fork(_nothing, log=log).join()
+
+
 def fork(target: Callable[..., int | None], *arguments: Any, log: Path) -> ForkServerProcess:
     """Run a module's function in a process of its own; what it prints goes to the log.
 
@@ -54,6 +59,10 @@ def end(child: ForkServerProcess, number: int, timeout_s: float = 60.0) -> int |
         os.kill(child.pid, number)
     child.join(timeout_s)
     return child.exitcode
+
+
+def _nothing() -> None:
+    pass
 
 
 def _run(target: Callable[..., int | None], arguments: tuple[Any, ...], log: str) -> None:
