@@ -53,7 +53,7 @@ LARGEST_BYTES = 1_048_400
 """Of a value: a broker takes batches of up to 1,048,588 bytes by default."""
 
 LOOK_S = 0.2
-WAIT_S = 600.0
+WAIT_S = 1_800.0
 TOLD = 20
 
 EventKey = tuple[str, str]
