@@ -154,7 +154,10 @@ class ProfileAgent:
         await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
         # 4. States, which remember that their events were applied.
         for key, state in outcome.states:
-            self._table[key] = state
+            held = self._table.get(key)
+            # A rebalance amid the run may have brought in what another worker made of later events.
+            if held is None or not is_older(state, held):
+                self._table[key] = state
         self._count(run, outcome, self._clock.monotonic_s() - started_s)
 
     def _apply(self, run: Run) -> _Outcome:

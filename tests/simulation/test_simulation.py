@@ -27,6 +27,12 @@ def test_whatever_is_drawn_nothing_is_lost_or_counted_twice(block: int) -> None:
         assert outcome.verdict.accepted > 0
 
 
+def test_a_run_that_outlives_a_rebalance_leaves_newer_states_alone() -> None:
+    """Found by the simulation: a worker wakes, gets newer states, and then ends its old run."""
+    outcome = simulate(382, STEPS)
+    assert outcome.verdict.clean, outcome.verdict
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_with_a_learner_that_has_weights_and_files(seed: int, tmp_path: Path) -> None:
     outcome = simulate(seed, STEPS, tmp_path)
