@@ -3,121 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
 from kafka import KafkaConsumer
-from kafka.admin import (
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ResourcePatternFilter,
-    ResourceType,
-)
 
-from infra.acls import acls
-from infra.broker import HOST, EmbeddedKafka
-from infra.roles import ROLES
-from infra.topic_admin import connect, create_topics
+from infra.topic_admin import connect
 from stream.broadcast import BroadcastReader
 from stream.connect import KafkaConfig
 from stream.errors import Halt
 from stream.outgoing import Outgoing
 from stream.publish import Publisher
 from stream.topics import Topics
+from tests.certificates import Authority
 from tests.conftest import Spawn
+from tests.system.secured_broker import (
+    LOGINS,
+    PASSWORD,
+    PREFIX,
+    STRANGER,
+    Login,
+    Secured,
+    secured_broker,
+)
 from tests.system.test_serving import Shop, running
 from tests.unit.serving.shop import PLAIN
 
-PASSWORD = "planted-Pa55word"  # noqa: S105 - of a broker that lives for a test
-PREFIX = "safe."
-STRANGER = "stranger"
 AT_WORK = "at work: partitions assigned"
-EVERY_ACL = ACLFilter(
-    None,
-    None,
-    ACLOperation.ANY,
-    ACLPermissionType.ANY,
-    ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY),
-)
-
-
-class Secured(NamedTuple):
-    """The broker's two doors: ours in the clear with all rights, and everybody's."""
-
-    inside: KafkaConfig
-    outside: KafkaConfig
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is missing: no certificate can be made for the broker")
-    folder = tmp_path_factory.mktemp("secured")
-    certificate, key, both = (folder / name for name in ("cert.pem", "key.pem", "both.pem"))
-    subject = ["-subj", "/CN=localhost", "-addext", f"subjectAltName=IP:{HOST},DNS:localhost"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-        + ["-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-    )
-    both.write_text(key.read_text() + certificate.read_text())
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
-    doors = "PLAINTEXT://{host}:{port},SASL_SSL://{host}:" + str(port)
-    users = [*ROLES, STRANGER]
-    broker = EmbeddedKafka(
-        folder / "kafka",
-        settings={
-            "listeners": doors + ",CONTROLLER://{host}:{controller}",
-            "advertised.listeners": doors,
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,"
-            "CONTROLLER:PLAINTEXT",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common."
-            "security.scram.ScramLoginModule required;",
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(both),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
-        },
-        format_options=[
-            part
-            for user in users
-            for part in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]")
-        ],
-    )
-    with broker:
-        inside = KafkaConfig(bootstrap_servers=broker.bootstrap_servers, topic_prefix=PREFIX)
-        create_topics(inside)
-        with connect(inside) as admin:
-            wanted = [acl for role in ROLES for acl in acls(role, PREFIX, role)]
-            assert admin.create_acls(wanted)["failed"] == []
-            # The controller has them now; the broker follows it, a moment later.
-            while len(admin.describe_acls(EVERY_ACL)[0]) < len(wanted):
-                pass
-        yield Secured(
-            inside,
-            KafkaConfig(
-                bootstrap_servers=f"{HOST}:{port}",
-                topic_prefix=PREFIX,
-                tls=True,
-                tls_ca_file=str(certificate),
-                sasl_mechanism="SCRAM-SHA-512",
-                sasl_username="serving",
-            ),
-        )
+def secured(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Secured]:
+    with secured_broker(tmp_path_factory.mktemp("secured"), authority) as doors:
+        yield doors
 
 
 @pytest.fixture
@@ -190,32 +112,75 @@ def test_serving_answers_in_transactions_with_its_own_rights(secured: Secured) -
     shop.close()
 
 
+@pytest.mark.usefixtures("password")
+@pytest.mark.parametrize("login", LOGINS)
+def test_every_way_to_log_in_lets_both_libraries_in_with_the_rights_of_its_user(
+    secured: Secured, login: Login
+) -> None:
+    topics = Topics(PREFIX)
+    serving = secured.by(login, "serving")
+    publish(serving, topics.recommendations)
+    with pytest.raises(Halt, match=r"does not let .* use a topic.*safe\.events"):
+        publish(serving, topics.events)
+    with BroadcastReader(secured.by(login, "learner"), topics.item_vectors) as reader:
+        assert reader.load(lambda _: None, 20.0) == 0
+
+
+@pytest.mark.usefixtures("password")
+@pytest.mark.parametrize(
+    ("login", "wrong", "told"),
+    [
+        ("PLAIN", {"sasl_username": "nobody"}, "refuses the login of user 'nobody' by PLAIN"),
+        ("OAUTHBEARER", {"sasl_token_file": "expired"}, "refuses the login .*the token in"),
+        ("certificate", {"tls_certificate_file": ""}, r"kafka\.tls_certificate_file"),
+        ("certificate", {"tls_certificate_file": "foreign"}, r"kafka\.tls_certificate_file"),
+    ],
+    ids=["unknown user", "expired token", "no certificate", "certificate of another authority"],
+)
+def test_every_way_to_log_in_is_refused_at_once_with_its_reason(
+    secured: Secured, login: Login, wrong: dict[str, str], told: str
+) -> None:
+    files = {
+        name: str(secured.files[word]) for name, word in wrong.items() if word in secured.files
+    }
+    kafka = msgspec.structs.replace(secured.by(login, "serving"), **(wrong | files))
+    began_s = time.monotonic()
+    with pytest.raises(Halt, match=told) as by_publisher:
+        publish(kafka, Topics(PREFIX).recommendations)
+    with (
+        pytest.raises(Halt, match=told),
+        BroadcastReader(kafka, Topics(PREFIX).adapters) as reader,
+    ):
+        reader.load(lambda _: None, 20.0)
+    assert "planted" not in str(by_publisher.value)
+    assert time.monotonic() - began_s < 60  # Nobody insisted: that would take minutes.
+
+
 @pytest.mark.parametrize(
     "case",
     [
-        ("ingest-profile", ("ingest-profile", PASSWORD), AT_WORK),
-        ("learner", ("learner", PASSWORD), AT_WORK),
-        ("serving", ("serving", PASSWORD), "catalogue of 0 items loaded"),
-        ("learner", ("learner", "planted-wr0ng"), "refuses the login of user 'learner'"),
-        ("ingest-profile", (STRANGER, PASSWORD), "does not let user 'stranger' use"),
+        ("ingest-profile", "SCRAM-SHA-512", "ingest-profile", PASSWORD, AT_WORK),
+        ("learner", "SCRAM-SHA-512", "learner", PASSWORD, AT_WORK),
+        ("serving", "SCRAM-SHA-512", "serving", PASSWORD, "catalogue of 0 items loaded"),
+        ("learner", "PLAIN", "learner", PASSWORD, AT_WORK),
+        ("learner", "OAUTHBEARER", "learner", PASSWORD, AT_WORK),
+        ("learner", "certificate", "learner", PASSWORD, AT_WORK),
+        ("learner", "SCRAM-SHA-512", "learner", "planted-wr0ng", "refuses the login of user 'lea"),
+        ("ingest-profile", "SCRAM-SHA-512", STRANGER, PASSWORD, "does not let user 'stranger' use"),
     ],
-    ids=["ingest-profile", "learner", "serving", "wrong password", "no rights"],
+    ids=lambda case: f"{case[0]} by {case[1]} as {case[2]}: {case[4][:16]}",
 )
 def test_a_role_works_with_its_own_rights_and_stops_without(
-    secured: Secured,
-    tmp_path: Path,
-    spawn: Spawn,
-    case: tuple[str, tuple[str, str], str],
+    secured: Secured, tmp_path: Path, spawn: Spawn, case: tuple[str, Login, str, str, str]
 ) -> None:
-    role, (user, password), told = case
-    kafka = as_user(secured.outside, user)
+    role, login, user, password, told = case
+    kafka = secured.by(login, user)
     variables = {
         f"TIDEMILL_KAFKA_{name.upper()}": str(getattr(kafka, name))
-        for name in ("bootstrap_servers", "topic_prefix", "tls", "tls_ca_file")
+        for name in KafkaConfig.__struct_fields__
+        if getattr(kafka, name) != getattr(KafkaConfig(), name)
     }
     variables |= {
-        "TIDEMILL_KAFKA_SASL_MECHANISM": kafka.sasl_mechanism,
-        "TIDEMILL_KAFKA_SASL_USERNAME": user,
         "KAFKA_SASL_PASSWORD": password,
         "TIDEMILL_RUN_DATA_DIR": str(tmp_path / "data"),
         f"TIDEMILL_METRICS_{role.replace('-', '_').upper()}": "0",
