@@ -127,6 +127,17 @@ class _QuickTables(TableManager):
         await self._update_channels()
         await self.recovery.start()
 
+    async def on_rebalance(
+        self,
+        assigned: set[Any],
+        revoked: set[Any],
+        newly_assigned: set[Any],
+        generation_id: int = 0,
+    ) -> None:
+        """Begin a recovery without changes of before: what they belong to comes again."""
+        self.app.producer.claim({})
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
 
 class StreamApp(faust.App):
     """A Faust app that stops on a failure instead of acknowledging it.
