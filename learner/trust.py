@@ -9,9 +9,9 @@ others, all of them teach. Beyond that, each further event teaches with a chance
 known users take the item too. What doesn't teach is still ranked, and still is in the user's
 history.
 
-Two counts per item are remembered, and fade. No user is remembered: an example brings along what
-its user did before. An attacker who gives each account ten different items first is not stopped,
-but pays ten events for every account.
+Two counts per item are remembered, and how many different items users had behind them; all of it
+fades. No user is remembered: an example brings along what its user did before. An attacker who
+gives each account ten different items first is not stopped, but pays ten events for every account.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ HALF_LIFE_S = 7 * 86_400.0
 PSEUDO = 0.5
 """Events of known users that every item is taken to have: without, a shop where hardly anyone is
 known would learn next to nothing; with many, any item could be pushed."""
+
+
+LEAST_KNOWN = 0.25
+"""The share of events that come from known users, at least: where visits are short, fewer different
+items make a user known. Less leaves too few of them to hold others against."""
+
+MOST_STEPS = 512
+"""The longest history that there can be."""
 
 
 class Crowd:
@@ -54,6 +62,8 @@ class Crowd:
         self.now_ms = 0
         self.new_I = np.zeros(0)
         self.known_I = np.zeros(0)
+        self.different_N = np.zeros(MOST_STEPS + 1)
+        """How many events came with so many different items behind them."""
 
     def reserve(self, items: int) -> None:
         """Make room for this many rows."""
@@ -76,8 +86,9 @@ class Crowd:
         if not len(rows_B):
             return np.zeros(0, np.bool_)
         self._fade(int(past.now_B.max()))
-        needed = min(config.known_items, past.rows_BT.shape[1] // 2)
-        new_B = _different_B(past.rows_BT) < needed
+        different_B = _different_B(past.rows_BT)
+        self.different_N += np.bincount(different_B, minlength=MOST_STEPS + 1)
+        new_B = different_B < self._needed(min(config.known_items, past.rows_BT.shape[1] // 2))
         self.known_I += np.bincount(rows_B[~new_B], minlength=len(self.known_I))
 
         # 1. What new users may teach of each item: as much as elsewhere, and a little more.
@@ -96,18 +107,25 @@ class Crowd:
         self.new_I += np.bincount(rows_B[new_B & teaches_B], minlength=len(self.new_I))
         return teaches_B
 
+    def _needed(self, most: int) -> int:
+        """How many different items make a user known: `most`, or fewer where few have as many."""
+        above_N = np.cumsum(self.different_N[::-1])[::-1] / self.different_N.sum()
+        return max(1, min(most, int((above_N >= LEAST_KNOWN).sum()) - 1))
+
     def _fade(self, ms: int) -> None:
         newest_ms = max(self.now_ms, ms)
         keep = 2.0 ** (-(newest_ms - self.now_ms) / 1000.0 / HALF_LIFE_S) if self.now_ms else 1.0
         self.now_ms = newest_ms
         self.new_I *= keep
         self.known_I *= keep
+        self.different_N *= keep
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a snapshot keeps."""
         return {
             "new_I": self.new_I,
             "known_I": self.known_I,
+            "different_N": self.different_N,
             "now_ms": np.array([self.now_ms]),
         }
 
@@ -116,6 +134,7 @@ class Crowd:
     ) -> None:
         """Take a snapshot; one from before there was trust knows nobody."""
         self.now_ms = int(state["now_ms"][0]) if state else 0
+        self.different_N = np.array(state["different_N"]) if state else np.zeros(MOST_STEPS + 1)
         kept_I = row_of_I >= 0
         for name in ("new_I", "known_I"):
             count_I = np.zeros(items)

@@ -105,6 +105,15 @@ def test_where_nobody_is_known_yet_new_users_teach() -> None:
     assert sum(listener.hear(rows_B, NEW) for rows_B in rows) > 2_000
 
 
+def test_where_visits_are_short_fewer_items_make_a_user_known() -> None:
+    listener = Listener()
+    for _ in range(10):
+        listener.hear(np.arange(ITEMS), 1)
+        listener.hear(np.arange(ITEMS), 4)
+    assert listener.hear(np.full(200, 7), 4) == 200
+    assert listener.hear(np.full(200, 8), 1) < 40
+
+
 def test_weeks_later_it_is_all_but_forgotten(usual: Listener) -> None:
     usual.hear(np.full(1_000, 7), NEW)
     usual.hear(np.tile(np.arange(ITEMS), 10), KNOWN, day=70)
@@ -126,7 +135,8 @@ def test_counts_follow_their_items_through_a_snapshot() -> None:
     one.reserve(4)
     other = Experts(CONFIG.model)
     other.restore(one.state(), np.array([1, -1, 0, 2]), items=5)
-    assert other.crowd.new_I.tolist() == [1.0, 2.0, 0.0, 0.0, 0.0]
+    assert (other.crowd.new_I + other.crowd.known_I).tolist() == [1.0, 2.0, 0.0, 0.0, 0.0]
+    assert other.crowd.different_N[NEW] == 3
     assert other.crowd.now_ms == START_MS
 
 
