@@ -48,7 +48,7 @@ _EVERY_ACL = ACLFilter(
 class Secured(NamedTuple):
     """The broker's doors: ours in the clear with all rights, and everybody's two.
 
-    `files` holds tokens (`token-<user>`, `expired`) and certificates (`<user>`, `foreign`).
+    `files` holds tokens (`token-<user>`) and certificates (`<user>`, `foreign`).
     """
 
     inside: KafkaConfig
@@ -137,19 +137,16 @@ def _files(folder: Path, authority: Authority, users: list[str]) -> dict[str, Pa
     strange.mkdir()
     files = {user: authority.issue(user) for user in users}
     files["foreign"] = Authority(strange).issue("serving")
-    for name, user, lives_s in [
-        *((f"token-{user}", user, 3_600) for user in users),
-        ("expired", "serving", -3_600),
-    ]:
-        files[name] = folder / name
-        files[name].write_text(_token(user, lives_s))
+    for user in users:
+        token = files[f"token-{user}"] = folder / f"token-{user}"
+        token.write_text(_token(user))
     return files
 
 
-def _token(user: str, lives_s: int) -> str:
+def _token(user: str) -> str:
     """An unsigned token, as Kafka's own validator for tests takes it."""
     now_s = int(time.time())
-    said = {"sub": user, "iat": now_s - 7_200, "exp": now_s + lives_s, "scope": "kafka"}
+    said = {"sub": user, "iat": now_s, "exp": now_s + 3_600, "scope": "kafka"}
     parts = [json.dumps(part).encode() for part in ({"alg": "none"}, said)]
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
 

@@ -131,11 +131,10 @@ def test_every_way_to_log_in_lets_both_libraries_in_with_the_rights_of_its_user(
     ("login", "wrong", "told"),
     [
         ("PLAIN", {"sasl_username": "nobody"}, "refuses the login of user 'nobody' by PLAIN"),
-        ("OAUTHBEARER", {"sasl_token_file": "expired"}, "refuses the login .*the token in"),
         ("certificate", {"tls_certificate_file": ""}, r"kafka\.tls_certificate_file"),
         ("certificate", {"tls_certificate_file": "foreign"}, r"kafka\.tls_certificate_file"),
     ],
-    ids=["unknown user", "expired token", "no certificate", "certificate of another authority"],
+    ids=["unknown user", "no certificate", "certificate of another authority"],
 )
 def test_every_way_to_log_in_is_refused_at_once_with_its_reason(
     secured: Secured, login: Login, wrong: dict[str, str], told: str
