@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,11 @@ def test_a_seed_replays_byte_for_byte(capfd: pytest.CaptureFixture[str]) -> None
     given = ["--first", "40", "--seeds", "2", "--steps", "300"]
     command = [sys.executable, "-m", "tests.simulation", *given]
     elsewhere = subprocess.run(
-        command, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=True
+        command,
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert main(given) == 0
     here: dict[str, Any] = json.loads(capfd.readouterr().out.splitlines()[-1])
