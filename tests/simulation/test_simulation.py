@@ -16,7 +16,7 @@ from tests.simulation.__main__ import main
 from tests.simulation.world import World, simulate
 
 BLOCKS, SEEDS, STEPS = 5, 24, 500
-FEW = 60
+FEW = 30
 """Seeds within which a wrong rule is found; most take under ten."""
 
 
@@ -64,7 +64,6 @@ def test_a_seed_replays_byte_for_byte(capfd: pytest.CaptureFixture[str]) -> None
         wrong.LearnerCommitsPastWork,
         wrong.AcknowledgesFirst,
         wrong.AnswersUnfenced,
-        wrong.WritesBlindly,
     ],
 )
 def test_a_wrong_rule_is_caught(world: type[World]) -> None:
