@@ -32,18 +32,19 @@ def parse_forget(record: Record) -> Forget:
     BadRecord
         If it doesn't say who is to be forgotten.
     """
+    field, wanted = "value", '{"user_id": "…"}'
     if record.value is None:
-        raise BadRecord("value", None, '{"user_id": "…"}', "empty")
+        raise BadRecord(field, None, wanted, "empty")
+    shown = record.value[:300]
     try:
         forget = decode_forget(record.value)
     except msgspec.ValidationError as error:
-        wanted = f'{{"user_id": "…"}} ({error})'
-        raise BadRecord("value", record.value[:300], wanted, "wrong_type") from error
+        raise BadRecord(field, shown, f"{wanted} ({error})", "wrong_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord("value", record.value[:300], '{"user_id": "…"}', "not_json") from error
+        raise BadRecord(field, shown, wanted, "not_json") from error
     user_id = forget.user_id
     if not (user_id.isprintable() and " " != user_id[0] and " " != user_id[-1]):
-        raise BadRecord("user_id", user_id, ID_WANTED, "bad_id")
+        raise BadRecord(field="user_id", value=user_id, wanted=ID_WANTED, reason="bad_id")
     return forget
 
 

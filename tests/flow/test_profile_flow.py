@@ -72,6 +72,10 @@ class World:
     def read(self, user_ids: Sequence[str]) -> list[UserFeatures | None]:
         return self.rows.read(user_ids)
 
+    def forget(self, user_ids: Sequence[str]) -> None:
+        self.rows.forget(user_ids)
+        self.effect("store")
+
     def close(self) -> None:
         pass
 
@@ -80,6 +84,10 @@ class World:
 
     def __setitem__(self, key: bytes, value: bytes, /) -> None:
         self.states[key] = value
+        self.effect("table")
+
+    def __delitem__(self, key: bytes, /) -> None:
+        self.states.pop(key, None)
         self.effect("table")
 
     def items(self) -> list[tuple[bytes, bytes]]:

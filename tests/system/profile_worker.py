@@ -56,7 +56,7 @@ class HoldingStore:
 
     def __init__(self, store: OnlineStore, hold: Hold) -> None:
         self._store, self._hold = store, hold
-        self.read, self.close = store.read, store.close
+        self.read, self.forget, self.close = store.read, store.forget, store.close
 
     def write(self, rows: Sequence[UserFeatures]) -> None:
         """Write, then note it."""
