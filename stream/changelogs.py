@@ -80,18 +80,6 @@ class CheckedRecovery(Recovery):
         self._gone: dict[TP, tuple[int, bool]] = {}
         super().__init__(*args, **kwargs)
 
-    def _add(self, table: Any, tp: TP, offsets: Counter[TP]) -> None:
-        try:
-            super()._add(table, tp, offsets)
-        except Exception as error:
-            folder = table.data.partition_path(tp.partition)
-            message = (
-                f"the state in {folder} can't be opened ({error}): if another process has it, stop "
-                "that one; if it is damaged, delete the folder, and it is made anew from the topic "
-                f"{tp.topic}"
-            )
-            raise Halt(message) from error
-
     async def _build_offsets(
         self, consumer: Any, tps: set[TP], destination: Counter[TP], title: str
     ) -> None:

@@ -7,10 +7,13 @@ had in hand: `stream.changes` notices that, but only after the record is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import faust
 from faust.types import EventT
+
+from stream.errors import Halt
 
 Older = Callable[[bytes, bytes], bool]
 """Whether the first value was made before the second, of the same key."""
@@ -20,6 +23,20 @@ class NewestTable(faust.Table):
     """Faust's table; `older`, where it is set, decides what a recovery leaves out."""
 
     older: Older | None = None
+
+    async def on_rebalance(self, *arguments: Any, **named: Any) -> None:
+        """Open what is on the disk, for the partitions that are ours now."""
+        try:
+            await super().on_rebalance(*arguments, **named)
+        except Exception as error:  # RocksDB's bindings know no other.
+            store: Any = self.data
+            folder = Path(store.partition_path(0)).parent
+            message = (
+                f"the state in {folder} can't be opened ({error}): if another process has it, stop "
+                "that one; if it is damaged, delete the folder, and it is made anew from the topic "
+                f"{self.changelog_topic.get_topic_name()}"
+            )
+            raise Halt(message) from error
 
     def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
         """Apply changes in their order, but for those that are older than what is there."""

@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stream import transport
 from stream.app import StreamConfig, bytes_table, guarded, make_app, run_app, run_topic
 from stream.batching import Run
 from stream.connect import KafkaConfig
@@ -54,7 +56,7 @@ def table(kafka: KafkaConfig, data: str, said: Connection, stall_s: float = 0.0)
             newest[record.key] = record.value
 
     if stall_s:
-        _stall(app.tables.changelog_queue, stall_s)
+        _stall(stall_s)
 
     def ready() -> None:
         seconds, cpu_s = time.monotonic() - started_s, time.process_time()
@@ -64,15 +66,17 @@ def table(kafka: KafkaConfig, data: str, said: Connection, stall_s: float = 0.0)
     return run_app(app, on_ready=ready)
 
 
-def _stall(queue: Any, stall_s: float) -> None:
+def _stall(stall_s: float) -> None:
     """Let one change be on its way to the table for long, as on a machine short of time."""
-    put, changes = queue.put, 0
+    real, changes = transport.Consumer.getmany, 0
 
-    async def slow(change: Any) -> None:
+    async def slow(consumer: Any, timeout: float) -> AsyncIterator[Any]:
         nonlocal changes
-        changes += 1
-        if changes == 100:
-            await asyncio.sleep(stall_s)
-        await put(change)
+        async for tp, message in real(consumer, timeout):
+            changes += tp.topic.endswith("-changelog")
+            if changes == 100:
+                changes += 1
+                await asyncio.sleep(stall_s)
+            yield tp, message
 
-    queue.put = slow
+    setattr(transport.Consumer, "getmany", slow)  # noqa: B010 - mypy knows it as a method
