@@ -86,9 +86,11 @@ def test_a_wrong_variable_and_a_broken_file_are_named(tmp_path: Path) -> None:
         load(file=broken)
 
 
-def test_secrets_are_used_but_never_shown() -> None:
+def test_a_secret_among_the_settings_is_refused_and_never_shown() -> None:
     settings = load("store.redis=localhost:6379,password=hunter2")
-    assert settings.section(StoreConfig).redis == "localhost:6379,password=hunter2"
+    with pytest.raises(SettingsError, match=r"export the password as REDIS_PASSWORD") as refused:
+        settings.section(StoreConfig)
+    assert "hunter2" not in str(refused.value)
     row = next(row for row in settings.rows(["store"]) if row.path == "store.redis")
     assert row.value == "localhost:6379,password=•••"
     assert "hunter2" not in "".join(map(str, settings.rows()))
