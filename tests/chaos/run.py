@@ -58,7 +58,7 @@ SETTINGS: dict[str, object] = {
     "learner.train.replays": 0,
     "learner.train.replay_size": 256,
     "learner.train.judged": 4,
-    "learner.publish_every_s": 2.0,
+    "learner.publish_every_s": 4.0,
     # Several micro-batches per burst of requests.
     "serving.max_batch": 16,
     "store.timeout_ms": 2_000,
