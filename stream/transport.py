@@ -2,8 +2,8 @@
 
 Faust spends several asyncio tasks on every message. Here the records that arrive on a partition of
 an input topic while its agent is at work are gathered, and become one message whose value is a
-`Run`: the busier an agent, the larger its runs. Changelog topics pass through message by message,
-so tables and their recovery are Faust's own.
+`Run`: the busier an agent, the larger its runs. What one fetch brings of a changelog goes to the
+table's recovery (`stream.changelogs`) in one piece, too.
 
 What an acknowledged run means for the committed offset is decided by `stream.ledger` alone.
 Faust's own arithmetic over acknowledged offsets and gaps isn't used:
@@ -95,6 +95,12 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(IDLE_WAIT_S)
         else:
             changes = await self._getmany(wanted, GATHER_WAIT_S if self._gathered else timeout)
+            recovery = self.app.tables.recovery
+            for tp in [tp for tp in changes if recovery.recovers(tp)]:
+                if not self.flow_active:
+                    return
+                recovery.take(tp, [self._to_message(tp, change) for change in changes.pop(tp)])
+                await asyncio.sleep(0)
             for tp, record in self.scheduler.iterate(changes):
                 if not self.flow_active:
                     return

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +41,7 @@ def digest(rows: dict[bytes, bytes]) -> str:
 
 
 def table(kafka: KafkaConfig, data: str, said: Connection, stall_s: float = 0.0) -> int:
-    """Run the role until SIGTERM; with a stall, a tenth of the way into its changelog."""
+    """Run the role until SIGTERM; with a stall, before the first changes are in the table."""
     logging.basicConfig(level=logging.WARNING)
     started_s = time.monotonic()
     config = StreamConfig(instance="one", commit_interval_s=0.05)
@@ -67,16 +66,15 @@ def table(kafka: KafkaConfig, data: str, said: Connection, stall_s: float = 0.0)
 
 
 def _stall(stall_s: float) -> None:
-    """Let one change be on its way to the table for long, as on a machine short of time."""
-    real, changes = transport.Consumer.getmany, 0
+    """Let the first changes be on their way to the table for long, as on a busy machine."""
+    real, stalled = transport.Consumer._getmany, False
 
-    async def slow(consumer: Any, timeout: float) -> AsyncIterator[Any]:
-        nonlocal changes
-        async for tp, message in real(consumer, timeout):
-            changes += tp.topic.endswith("-changelog")
-            if changes == 100:
-                changes += 1
-                await asyncio.sleep(stall_s)
-            yield tp, message
+    async def slow(consumer: Any, *arguments: Any) -> Any:
+        nonlocal stalled
+        changes = await real(consumer, *arguments)
+        if changes and not stalled:
+            stalled = True
+            await asyncio.sleep(stall_s)
+        return changes
 
-    setattr(transport.Consumer, "getmany", slow)  # noqa: B010 - mypy knows it as a method
+    setattr(transport.Consumer, "_getmany", slow)  # noqa: B010 - mypy knows it as a method
