@@ -35,7 +35,7 @@ from tests.chaos.verdict import judge, read_left
 from tests.faults.forked import end, fork, warm
 from tests.faults.points import POINTS, arm
 
-REACH_S = 240.0
+REACH_S = 400.0
 """A role starts and reaches its point in seconds; on a machine with a hundred processes in more."""
 
 BURST, BURST_S = 12, 0.1
@@ -211,7 +211,7 @@ class Course:
             self._wait(chains, 0.25)
             behind = {k: n for k, n in self._lag(names).items() if n}
             quiet = 0 if behind else quiet + 1
-            assert time.monotonic() < deadline_s, f"unread: {behind}"
+            assert not behind or time.monotonic() < deadline_s, f"unread: {behind}"
 
     def _lag(self, roles: set[str]) -> dict[tuple[str, str], int]:
         found = lag(self.kafka)
