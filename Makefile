@@ -3,6 +3,7 @@
 # make install  .venv with the command in .venv/bin/tidemill
 # make check    formatting, lint, types, import rules
 # make bench    benchmarks on recorded logs (TIDEMILL_DATA=folder)
+# make faults   the tests of whole stacks that take minutes each
 # make chaos    the stack broken on purpose, and compared with a reference (KILLS, EVENTS, SEED)
 # make audit    vulnerabilities, bill of materials, licences, hashes, secrets (reports in audit/)
 # make lock     resolve requirements.lock anew
@@ -15,7 +16,7 @@ KILLS ?= 100
 EVENTS ?= 200000
 SEED ?= 1
 
-.PHONY: demo test install check services bench chaos audit lock clean
+.PHONY: demo test install check services bench faults chaos audit lock clean
 
 demo: install
 	$(BIN)/tidemill demo $(ARGS)
@@ -51,6 +52,10 @@ services:
 
 bench: install
 	for name in shop transport shifts drift corruption update_rules quality; do $(BIN)/python -m tests.bench $$name $(ARGS) || exit; done
+
+# Whole stacks, broken and looked at for minutes each: what `make test` leaves out.
+faults: install services
+	$(BIN)/pytest -m slow $(ARGS)
 
 chaos: install services
 	$(BIN)/python -m tests.chaos --kills $(KILLS) --events $(EVENTS) --seed $(SEED) $(ARGS)

@@ -148,7 +148,9 @@ def _warnings() -> Iterator[list[str]]:
     said: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("learner.snapshot").addHandler(handler)
+    log = logging.getLogger("learner.snapshot")
+    log.disabled = False  # A library that sets up logging switches off whatever is there.
+    log.addHandler(handler)
     try:
         yield said
     finally:

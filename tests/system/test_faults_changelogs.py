@@ -8,9 +8,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from infra.broker import EmbeddedKafka
 from stream.connect import KafkaConfig
 from tests.faults.changelog_cases import CASES, run_case
+
+pytestmark = pytest.mark.slow
+
 
 AT_ONCE = 4
 """A start mostly waits: for the group, for the end of a changelog."""

@@ -8,6 +8,9 @@ import pytest
 
 from tests.bench.forget import Store, failures, play
 
+pytestmark = pytest.mark.slow
+
+
 EVENTS = 2
 
 

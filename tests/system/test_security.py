@@ -64,6 +64,16 @@ def as_user(kafka: KafkaConfig, user: str) -> KafkaConfig:
 
 
 @pytest.mark.usefixtures("password")
+def test_serving_answers_in_transactions_with_its_own_rights(secured: Secured) -> None:
+    # First of all: nothing else is on the topics yet, and no items are left on them afterwards.
+    shop = Shop(secured.inside)
+    with running(as_user(secured.outside, "serving"), PLAIN):
+        shop.ask(20)
+        shop.read_until(shop.all_answered)
+    shop.close()
+
+
+@pytest.mark.usefixtures("password")
 def test_the_right_password_lets_both_libraries_in(secured: Secured) -> None:
     topics = Topics(PREFIX)
     publish(secured.outside, topics.recommendations)
@@ -100,16 +110,6 @@ def test_a_missing_right_and_a_strange_certificate_are_named(secured: Secured) -
     strange = msgspec.structs.replace(secured.outside, tls_ca_file="")
     with pytest.raises(Halt, match=r"certificate is not accepted.*kafka\.tls_ca_file"):
         publish(strange, Topics(PREFIX).recommendations)
-
-
-@pytest.mark.usefixtures("password")
-def test_serving_answers_in_transactions_with_its_own_rights(secured: Secured) -> None:
-    shop = Shop(secured.inside)
-    shop.stock()
-    with running(as_user(secured.outside, "serving"), PLAIN):
-        shop.ask(20)
-        shop.read_until(shop.all_answered)
-    shop.close()
 
 
 @pytest.mark.usefixtures("password")

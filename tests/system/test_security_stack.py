@@ -19,7 +19,7 @@ from tests.bench.outages import SETTINGS
 
 PATIENCE_S = 120.0
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

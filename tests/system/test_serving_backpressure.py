@@ -7,6 +7,7 @@ import sys
 import threading
 
 import msgspec
+import pytest
 
 from serving.agent import stop_on_signals
 from stream.connect import KafkaConfig
@@ -14,6 +15,9 @@ from tests.bench._weighed import weigh
 from tests.conftest import Spawn
 from tests.system.serving_process import SMALL_BATCHES, serving
 from tests.system.test_serving import DEADLINE_S, Shop, shop, uncommitted
+
+pytestmark = pytest.mark.slow
+
 
 __all__ = ["shop"]
 

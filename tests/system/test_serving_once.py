@@ -162,6 +162,7 @@ def test_a_request_sent_again_gets_its_answer_again_after_a_new_model_and_a_rest
         assert shop.answers[request_id][0].model_version is None
 
 
+@pytest.mark.slow
 def test_a_broker_killed_within_a_transaction_costs_and_doubles_nothing(
     tmp_path: Path, spawn: Spawn
 ) -> None:
