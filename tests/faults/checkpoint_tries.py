@@ -150,6 +150,7 @@ def _warnings() -> Iterator[list[str]]:
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
     log = logging.getLogger("learner.snapshot")
     log.disabled = False  # A library that sets up logging switches off whatever is there.
+    log.setLevel(logging.WARNING)
     log.addHandler(handler)
     try:
         yield said
