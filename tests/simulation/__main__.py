@@ -50,6 +50,13 @@ def main(given: Sequence[str]) -> int:
     """Play, and print a line of figures."""
     asked = arguments(given)
     logging.disable(logging.CRITICAL)  # what is drawn fails, and says so a thousand times
+    try:
+        return _play_all(asked)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _play_all(asked: argparse.Namespace) -> int:
     started_s = said_s = time.monotonic()
     figures, digest = Counter[str](), hashlib.blake2b(digest_size=16)
     failed: list[int] = []

@@ -18,7 +18,6 @@ def bench() -> Bench:
     return Bench()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attempt", "tries"),
     [(killed, 20), (flipped, 20), (truncated, 10)],
