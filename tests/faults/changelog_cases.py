@@ -6,11 +6,12 @@ missing.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from multiprocessing import Pipe
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -264,12 +265,13 @@ def stale_lock(kept: Kept) -> str:
 
 
 def held_lock(kept: Kept) -> str:
-    """Another process has the state open."""
-    _, child = kept.start(stop=False)
-    try:
-        return _stopped(kept, "can't be opened")
-    finally:
-        end(child, signal.SIGKILL)
+    """Another process has the state open: RocksDB locks a file as long as it lives."""
+    with ExitStack() as held:
+        for database in kept.databases:
+            lock = held.enter_context((database.parent / "LOCK").open("r+"))
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        wrong = _stopped(kept, "can't be opened")
+    return wrong or _whole(kept, "after what the word says")
 
 
 def damaged(kept: Kept) -> str:

@@ -44,7 +44,7 @@ def table(kafka: KafkaConfig, data: str, said: Connection, stall_s: float = 0.0)
     """Run the role until SIGTERM; with a stall, before the first changes are in the table."""
     logging.basicConfig(level=logging.WARNING)
     started_s = time.monotonic()
-    config = StreamConfig(instance="one", commit_interval_s=0.05)
+    config = StreamConfig(instance="one", commit_interval_s=0.05, stop_timeout_s=5.0)
     app = make_app(ROLE, kafka, config, Path(data))
     newest = bytes_table(app, TABLE, kafka.partitions)
 
