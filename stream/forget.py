@@ -20,8 +20,7 @@ import msgspec
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Forget, decode_forget
-
-ID_WANTED = "1 to 256 printable characters without spaces at either end"
+from stream.parse import check_id
 
 
 def parse_forget(record: Record) -> Forget:
@@ -42,9 +41,7 @@ def parse_forget(record: Record) -> Forget:
         raise BadRecord(field, shown, f"{wanted} ({error})", "wrong_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord(field, shown, wanted, "not_json") from error
-    user_id = forget.user_id
-    if not (user_id.isprintable() and " " != user_id[0] and " " != user_id[-1]):
-        raise BadRecord(field="user_id", value=user_id, wanted=ID_WANTED, reason="bad_id")
+    check_id("user_id", forget.user_id)
     return forget
 
 

@@ -112,11 +112,11 @@ def parse_event(
     if event_id is None:
         event_id = source
     else:
-        _check_id("event_id", event_id)
+        check_id("event_id", event_id)
     if recommendation_id is not None:
-        _check_id("recommendation_id", recommendation_id)
+        check_id("recommendation_id", recommendation_id)
     if session_id is not None:
-        _check_id("session_id", session_id)
+        check_id("session_id", session_id)
     ts_ms = checked_time_ms(raw.ts, now_ms)
     if text or title:
         _check_text("text", text, MAX_TEXT_CHARS)
@@ -159,7 +159,7 @@ def parse_item(record: Record) -> Item:
         item = _decode_item(value)
     except _DECODE_FAULTS as error:
         raise explain(value, error) from None
-    _check_id("item_id", item.item_id)
+    check_id("item_id", item.item_id)
     if record.key is not None and record.key != item.item_id.encode():
         wanted = f"the item_id {item.item_id!r}: the topic is compacted by it"
         raise BadRecord(field="key", value=record.key[:300], wanted=wanted, reason="bad_id")
@@ -200,7 +200,7 @@ def parse_item_key(record: Record) -> str:
         ) from None
     if len(item_id) > MAX_ID_CHARS:
         raise BadRecord(field="key", value=item_id[:300], wanted=ID_WANTED, reason="bad_id")
-    _check_id("key", item_id)
+    check_id("key", item_id)
     return item_id
 
 
@@ -219,10 +219,10 @@ def parse_request(record: Record) -> Request:
         request = _decode_request(value)
     except _DECODE_FAULTS as error:
         raise explain(value, error) from None
-    _check_id("request_id", request.request_id)
-    _check_id("user_id", request.user_id)
+    check_id("request_id", request.request_id)
+    check_id("user_id", request.user_id)
     if request.context_item is not None:
-        _check_id("context_item", request.context_item)
+        check_id("context_item", request.context_item)
     low, high = request.filters.price_min, request.filters.price_max
     if low is not None and high is not None and low > high:
         wanted = f"at least price_min, which is {low}"
@@ -251,7 +251,8 @@ def parse_category(category: str | tuple[str, ...]) -> tuple[str, ...]:
     return levels
 
 
-def _check_id(field: str, value: str) -> None:
+def check_id(field: str, value: str) -> None:
+    """Refuse an id, of a length that its type allows, with characters that an id can't have."""
     if not (value.isprintable() and " " != value[0] and " " != value[-1]):
         raise BadRecord(field, value, ID_WANTED, "bad_id")
 

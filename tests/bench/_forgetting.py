@@ -11,24 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import redis
 from kafka import KafkaProducer
 
 from features.store_feast import FeastStore
-from infra.broker import EmbeddedKafka
 from infra.demo.reading import read_topic
 from infra.export import export_user
 from infra.lag import lag
 from infra.settings import Settings
-from infra.supervise import Supervisor
 from infra.wiring import store_config
 from stream.clock import SystemClock
 from stream.connect import KafkaConfig
 from stream.topics import Topics
 from tests.bench._byte_search import ID, Found, joined, search_folder, search_redis
+from tests.bench._stack import OwnStack
 
 ITEMS = [f"item-{n}" for n in range(40)]
 UNKNOWN = "item-nobody-sells"
@@ -90,43 +88,21 @@ class Shop:
         self._producer.send(name, key=key, value=json.dumps(value).encode())
 
 
-class Stage:
+class Stage(OwnStack):
     """A supervised stack in a folder, and what can be found of users in it."""
 
     def __init__(self, folder: Path, redis_port: int | None, *, quick: bool = False) -> None:
         self.folder = folder
-        self.broker = EmbeddedKafka(folder / "broker", settings=QUICK if quick else None)
-        servers = self.broker.start()
         self._redis = None if redis_port is None else redis.Redis(port=redis_port)
-        self.settings = Settings.load(
+        settings = Settings.load(
             environ={},
             assignments=[
-                f"run.data_dir={folder / 'data'}",
-                f"kafka.bootstrap_servers={servers}",
                 "learner.publish_every_s=2",
                 *(f"metrics.{n}=0" for n in ("supervisor", "ingest_profile", "learner", "serving")),
                 *([] if redis_port is None else [f"store.redis=127.0.0.1:{redis_port}"]),
             ],
         )
-        self.said: list[str] = []
-        self.supervisor = Supervisor(self.settings, embedded=False, say=self.said.append)
-
-    def __enter__(self) -> Self:
-        try:
-            self.supervisor.start()
-        except BaseException:
-            self.broker.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.supervisor.stop()
-        self.broker.stop()
+        super().__init__(folder, settings, broker_settings=QUICK if quick else None)
 
     @property
     def kafka(self) -> KafkaConfig:
@@ -166,7 +142,7 @@ class Stage:
 
     def known(self, user_id: str) -> dict[str, Any]:
         """What `tidemill user --export` says."""
-        store = FeastStore(store_config(self.settings))
+        store = FeastStore(store_config(self.supervisor.settings))
         try:
             return export_user(user_id, self.kafka, store, SystemClock())
         finally:
@@ -177,7 +153,7 @@ class Stage:
         command = [sys.executable, "-m", "infra.cli", "user", user_id, *options]
         return subprocess.run(
             command,
-            env={**os.environ, **self.settings.environment()},
+            env={**os.environ, **self.supervisor.settings.environment()},
             capture_output=True,
             text=True,
             check=True,

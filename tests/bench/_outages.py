@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
@@ -15,15 +14,13 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
-from infra.broker import EmbeddedKafka
 from infra.lag import READS
 from infra.roles import ROLES
-from infra.settings import Settings
-from infra.supervise import Supervisor
 from infra.topic_admin import connect, offsets, partition_counts
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.shop import Shop
+from tests.bench._stack import OwnStack
 
 Kind = Literal["stopped", "frozen"]
 
@@ -111,38 +108,8 @@ class Traffic:
         self._producer.send(f"{self._prefix}{topic}", key=key, value=value)
 
 
-class Stack:
-    """A broker of its own, and the roles as processes, supervised; a context manager."""
-
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.broker = EmbeddedKafka(folder / "kafka")
-        servers = self.broker.start()
-        self.said: list[str] = []
-        self.supervisor = Supervisor(
-            settings.with_values(
-                {"run.data_dir": str(folder / "data"), "kafka.bootstrap_servers": servers},
-                "the outages",
-            ),
-            embedded=False,
-            say=self.said.append,
-        )
-
-    def __enter__(self) -> Self:
-        try:
-            self.supervisor.start()
-        except BaseException:
-            self.broker.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.supervisor.stop()
-        self.broker.stop()
+class Stack(OwnStack):
+    """A stack whose broker goes away and comes back."""
 
     def outage(self, kind: Kind, lasts_s: float, patience_s: float) -> Outage:
         """Take the broker away for a while, and see who consumes again, and when."""

@@ -5,20 +5,15 @@ Only committed records are read, as a shop's own consumers would see them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 
+from infra.demo.reading import read_topic
 from stream.connect import KafkaConfig
-from stream.errors import Unavailable
 from stream.outgoing import Header
 from stream.topics import Topics
-
-POLL_MS = 500
-IDLE_POLLS = 60
-"""Empty polls in a row, half a minute, after which the broker counts as away."""
 
 
 class Logged(NamedTuple):
@@ -87,18 +82,16 @@ def read_log(kafka: KafkaConfig, topic: str) -> Log:
     Unavailable
         If the broker stops answering before the end is reached.
     """
-    consumer = KafkaConsumer(
-        **kafka.client_settings(),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
+    return in_order(
+        Logged(
+            *placed.place,
+            placed.record.key,
+            placed.record.value,
+            placed.record.timestamp,
+            tuple(placed.record.headers),
+        )
+        for placed in read_topic(kafka, topic)
     )
-    try:
-        places = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic) or ()]
-        return in_order(_records(consumer, places)) if places else ()
-    finally:
-        consumer.close()
 
 
 def in_order(records: Iterable[Logged]) -> Log:
@@ -109,29 +102,3 @@ def in_order(records: Iterable[Logged]) -> Log:
     True
     """
     return tuple(sorted(records, key=lambda record: (record.partition, record.offset)))
-
-
-def _records(consumer: KafkaConsumer, places: list[TopicPartition]) -> Iterator[Logged]:
-    ends = consumer.end_offsets(places)  # where a transaction is open, its first offset
-    consumer.assign(places)
-    consumer.seek_to_beginning(*places)
-    idle = 0
-    while any(consumer.position(place) < end for place, end in ends.items()):
-        fetched = consumer.poll(timeout_ms=POLL_MS)
-        idle = 0 if fetched else idle + 1
-        if idle > IDLE_POLLS:
-            left = {str(p): (consumer.position(p), end) for p, end in ends.items()}
-            msg = f"the broker sends nothing more of {places[0].topic}; read and end: {left}"
-            raise Unavailable(msg)
-        for place, records in fetched.items():
-            for record in records:
-                if record.offset < ends[place]:
-                    yield Logged(
-                        place.topic,
-                        place.partition,
-                        record.offset,
-                        record.key,
-                        record.value,
-                        record.timestamp,
-                        tuple(record.headers),
-                    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from infra.demo.reading import read_topic
 from infra.topic_admin import connect, partition_counts
 from stream.connect import KafkaConfig
 
@@ -27,7 +28,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
     timestamp_ms: int
 
 
@@ -58,7 +59,11 @@ def take_out(
         group: {_place(kafka, at): mark.offset for at, mark in marks.items() if mark.offset >= 0}
         for group, marks in zip(GROUPS, found.values(), strict=True)
     }
-    records = {_place(kafka, at): list(_read(kafka, at)) for at in places}
+    records: dict[str, list[Kept]] = {_place(kafka, at): [] for at in places}
+    for name in names:
+        for place, record in read_topic(kafka, name):
+            kept = Kept(record.key, record.value, list(record.headers), record.timestamp)
+            records[_place(kafka, TopicPartition(place.topic, place.partition))].append(kept)
     known = changelogs or {}
     made = {name.removeprefix(kafka.topic_prefix): known.get(name, {}) for name in names}
     return Left(made, records, committed)
@@ -121,18 +126,3 @@ def unpack(release: str, into: Path) -> Left:
 
 def _place(kafka: KafkaConfig, at: TopicPartition) -> str:
     return f"{at.topic.removeprefix(kafka.topic_prefix)}-{at.partition}"
-
-
-def _read(kafka: KafkaConfig, at: TopicPartition) -> Iterator[Kept]:
-    consumer = KafkaConsumer(
-        **kafka.client_settings(), enable_auto_commit=False, isolation_level="read_committed"
-    )
-    try:
-        consumer.assign([at])
-        consumer.seek_to_beginning(at)
-        end = consumer.end_offsets([at])[at]
-        while consumer.position(at) < end:
-            for record in consumer.poll(1_000).get(at, []):
-                yield Kept(record.key, record.value, list(record.headers), record.timestamp)
-    finally:
-        consumer.close()
