@@ -56,15 +56,13 @@ from stream.metrics import (
 from stream.outgoing import Outgoing, Publishes
 from stream.parse import MAX_ID_CHARS
 from stream.parse_faults import ID_WANTED
+from stream.parse_time import LATEST_MS
 from stream.refusals import Refusals
 from stream.replayed import unmark
 from stream.scrub import scrub, scrub_copies
 from stream.topics import Topics
 
 ROLE = "profile"
-
-MAX_MS = 100_000_000_000_000
-"""1e14 ms is the year 5138: a later time is none that ingest wrote, and would rule for ever."""
 
 AGES_PER_RUN = 32
 """Events of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
@@ -226,7 +224,8 @@ def _event(record: Record, topic: str) -> Event:
         if not 0 < len(text := getattr(event, name)) <= MAX_ID_CHARS:
             raise BadRecord(name, text[:MAX_ID_CHARS], ID_WANTED, "bad_id")
     for name in ("ts_ms", "received_ms"):
-        if not 0 <= (time_ms := getattr(event, name)) < MAX_MS:
+        # A later time is none that ingest wrote, and would rule for ever.
+        if not 0 <= (time_ms := getattr(event, name)) < LATEST_MS:
             raise BadRecord(name, time_ms, "a time from 1970 to 5138", "bad_timestamp")
     if record.headers and unmark(record.headers, topic)[1] is not None:
         return msgspec.structs.replace(event, replayed=True)

@@ -55,6 +55,7 @@ from stream.metrics import (
     RUN_SECONDS,
 )
 from stream.outgoing import Publishes
+from stream.parse_time import LATEST_MS
 from stream.refusals import Refusals
 from stream.topics import Topics
 
@@ -63,7 +64,6 @@ ROLE = "learner"
 FIRST_VERSION = 64
 """Examples after which the first version is published: it brings popularity to serving."""
 
-MAX_MS = 100_000_000_000_000
 TIMES = "within 3,168 years of 1970"
 MAX_RATING = 5
 
@@ -84,7 +84,7 @@ def read_example(record: Record) -> Example:
     example = decode_example(record.value or b"")
     facts = [(step.ts_ms, step.rating) for step in example.history]
     for ts_ms, rating in ((example.ts_ms, example.rating), *facts):
-        if not -MAX_MS <= ts_ms <= MAX_MS:
+        if not -LATEST_MS <= ts_ms <= LATEST_MS:
             raise BadRecord(field="ts_ms", value=ts_ms, wanted=TIMES, reason="out_of_range")
         if rating is not None and not 1 <= rating <= MAX_RATING:  # nor is one that is no number
             wanted = f"from 1 to {MAX_RATING}"

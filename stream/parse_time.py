@@ -16,8 +16,8 @@ AHEAD_MS = 86_400_000
 _SECONDS_BELOW = 100_000_000_000
 """1e11 ms is March 1973, 1e11 s the year 5138: a smaller number is meant in seconds."""
 
-_MICROSECONDS_ABOVE = 100_000_000_000_000
-"""1e14 ms is the year 5138, 1e14 microseconds March 1973."""
+LATEST_MS = 100_000_000_000_000
+"""1e14 ms is the year 5138, 1e14 microseconds March 1973: a larger number is meant in these."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -64,7 +64,7 @@ def _ms(text: str) -> int:
 def _bad_time(found: int | str, ts_ms: int) -> BadRecord:
     if isinstance(found, int) and 0 < ts_ms < _SECONDS_BELOW:
         wanted = "in milliseconds since the epoch: multiply seconds by 1000"
-    elif isinstance(found, int) and ts_ms > _MICROSECONDS_ABOVE:
+    elif isinstance(found, int) and ts_ms > LATEST_MS:
         wanted = "in milliseconds since the epoch: this looks like micro- or nanoseconds"
     elif ts_ms < EARLIEST_MS:
         wanted = "a time after 1990"
