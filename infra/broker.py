@@ -202,7 +202,7 @@ class EmbeddedKafka:
             if not (self.data_dir / "records" / "meta.properties").exists():
                 self._format(base, settings)
             # 4. The broker, in its own process group: Ctrl-C reaches only us, and we stop it.
-            with (self.data_dir / "broker.out").open("wb") as out:
+            with private_file(self.data_dir / "broker.out", "wb") as out:
                 self._process = subprocess.Popen(
                     tethered([*base, "kafka.Kafka", str(settings)]),
                     stdin=subprocess.DEVNULL,
@@ -279,8 +279,10 @@ class EmbeddedKafka:
         text = (_SETTINGS + "".join(lines)).format(
             host=HOST, port=self._port, controller=_port(0), records=self.data_dir / "records"
         )
-        settings.write_text(text)
-        (self.data_dir / "log4j2.properties").write_text(_LOGGING.format(log=self.log_path))
+        logging = _LOGGING.format(log=self.log_path)
+        for path, words in ((settings, text), (self.data_dir / "log4j2.properties", logging)):
+            with private_file(path, "w") as file:
+                file.write(words)
         return settings
 
     def _format(self, base: list[str], settings: Path) -> None:
