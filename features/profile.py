@@ -46,8 +46,9 @@ _MAX_IDS = 48
 """Event ids remembered against producers that send twice: 8 bytes each, so that a full state stays
 within 2 KiB, `seen` aside. Ingest drops what it sees; this catches what it forgot in a restart."""
 
-_MAX_SOURCES = 16
-"""Raw partitions remembered: a shop whose raw topics are keyed by user needs 3, one for each."""
+_MAX_SOURCES = 32
+"""Raw partitions remembered, against batches that ingest publishes again after a kill: a shop whose
+raw topics are keyed by user needs 3, one for each; one that keys by nothing 24 of 8 partitions."""
 
 _MAX_PREFERENCES = 8
 _KEEP_PERMILLE = 970
@@ -82,7 +83,7 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
     event_hash = blake2b(event.event_id.encode(), digest_size=8).digest()
     raw = None if event.replayed else _raw_place(event.source)
     if _applied(profile, event, place, raw, event_hash):
-        return Applied(profile)
+        return Applied(_heard(profile, event, raw))
 
     space, _, config = model
     at = bisect_right(profile.steps, event.ts_ms, key=_time)
@@ -183,16 +184,30 @@ def _raw_place(source: str) -> Place | None:
 def _applied(
     profile: Profile, event: Event, place: Place, raw: Place | None, event_hash: bytes
 ) -> bool:
-    applied, received_ms = profile.applied, event.received_ms
-    if place.partition == profile.partition and applied.covers(place.offset, received_ms):
+    if place.partition == profile.partition and profile.applied.covers(
+        place.offset, event.received_ms
+    ):
         return True
-    mark = None if raw is None else profile.sources.get(raw.partition)
-    if raw is not None and mark is not None and mark.covers(raw.offset, received_ms):
+    if raw is not None and _covered(profile, event, raw):
         return True
     at = profile.ids.find(event_hash)
     while at > 0 and at % 8:  # found across two hashes: look on
         at = profile.ids.find(event_hash, at + 1)
     return at >= 0
+
+
+def _covered(profile: Profile, event: Event, raw: Place) -> bool:
+    mark = profile.sources.get(raw.partition)
+    return mark is not None and mark.covers(raw.offset, event.received_ms)
+
+
+def _heard(profile: Profile, event: Event, raw: Place | None) -> Profile:
+    """Remember where a copy came from: it may be published again once its id is forgotten."""
+    if raw is None or _covered(profile, event, raw):
+        return profile
+    return msgspec.structs.replace(
+        profile, sources=_advance(profile.sources, raw, event.received_ms)
+    )
 
 
 def _watch(

@@ -69,8 +69,9 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Meta(
             ge=0,
             le=3600,
-            description="a request sent again under its request_id within this time gets the same "
-            "answer again; it is also read back from `recommendations` at a start",
+            description="a request that comes again under its request_id gets the same answer for "
+            "so long after the first; it is also read back from `recommendations` at a start. A "
+            "worker that falls behind further than this takes a late copy for a new request",
         ),
     ] = 120.0
     repeat_memory_mb: Annotated[

@@ -6,6 +6,7 @@ had in hand: `stream.changes` notices that, but only after the record is there.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,29 +21,53 @@ Older = Callable[[bytes, bytes], bool]
 
 
 class NewestTable(faust.Table):
-    """Faust's table; `older`, where it is set, decides what a recovery leaves out."""
+    """Faust's table; `older`, where it is set, decides what a recovery leaves out.
+
+    Where the disk fails, it raises `Halt`: that is no record's fault.
+    """
 
     older: Older | None = None
 
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value of a key, `default` if it has none."""
+        with self._disk():
+            return super().get(key, default)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        with self._disk():
+            super().__setitem__(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        with self._disk():
+            super().__delitem__(key)
+
     async def on_rebalance(self, *arguments: Any, **named: Any) -> None:
         """Open what is on the disk, for the partitions that are ours now."""
-        try:
+        with self._disk():
             await super().on_rebalance(*arguments, **named)
-        except Exception as error:  # RocksDB's bindings know no other.
-            store: Any = self.data
-            folder = Path(store.partition_path(0)).parent
-            message = (
-                f"the state in {folder} can't be opened ({error}): if another process has it, stop "
-                "that one; if it is damaged, delete the folder, and it is made anew from the topic "
-                f"{self.changelog_topic.get_topic_name()}"
-            )
-            raise Halt(message) from error
 
     def apply_changelog_batch(self, batch: Iterable[EventT]) -> None:
         """Apply changes in their order, but for those that are older than what is there."""
-        if self.older is not None:
-            batch = list(newest(batch, self._stored, self.older))
-        super().apply_changelog_batch(batch)
+        with self._disk():
+            if self.older is not None:
+                batch = list(newest(batch, self._stored, self.older))
+            super().apply_changelog_batch(batch)
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if type(error) is not Exception:  # RocksDB's bindings know no other.
+                raise
+            store: Any = self.data
+            folder = Path(store.partition_path(0)).parent
+            message = (
+                f"the state in {folder} can't be used ({error}): if its disk is full, make room; "
+                "if another process has it, stop that one; if it is damaged, delete the folder, "
+                f"and it is made anew from the topic {self.changelog_topic.get_topic_name()}"
+            )
+            raise Halt(message) from error
 
     def _stored(self, partition: int, key: bytes) -> bytes | None:
         store: Any = self.data

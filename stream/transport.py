@@ -199,6 +199,12 @@ class Consumer(driver.Consumer):
             and message.generation_id == self.app.consumer_generation_id
         )
 
+    @property
+    def fetch_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the thread that talks to the broker."""
+        loop: asyncio.AbstractEventLoop = self._thread.thread_loop
+        return loop
+
     async def in_group(self) -> bool | None:
         """Ask whether our group counts us in, with the partitions that we have.
 

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from aiokafka.errors import KafkaError
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """Pause between two looks of the watchdogs; far below every limit that they guard."""
+
+_FRAMES = 6
+"""Shown of each task that stands still."""
 
 
 def run_app(
@@ -121,7 +124,20 @@ async def _watch(app: StreamApp) -> None:
                 "so that a new one can connect afresh; if this comes again while tables are "
                 f"recovered, delete {app.conf.datadir} to rebuild them from their changelogs"
             )
+            log.warning("role %s, at work on:\n%s", app.role, "\n".join(_waits(app)))
             raise Halt(message)
+
+
+def _waits(app: StreamApp) -> Iterator[str]:
+    """Where each task of the loops waits: the innermost lines of its own code."""
+    for loop in (app.loop, app.consumer.fetch_loop):
+        for task in asyncio.all_tasks(loop):
+            frames: list[str] = []
+            at: Any = task.get_coro()
+            while (frame := getattr(at, "cr_frame", None)) is not None:
+                frames.append(f"{at.__qualname__}:{frame.f_lineno}")
+                at = at.cr_await
+            yield f"  {' > '.join(frames[-_FRAMES:])} awaits {type(at).__name__}"
 
 
 async def _start(app: StreamApp) -> tuple[object, ...]:

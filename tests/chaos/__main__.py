@@ -72,6 +72,7 @@ def figures(played: Played, verdict: Verdict) -> dict[str, Any]:
         "events": verdict.events,
         "accepted": verdict.accepted,
         "duplicates": verdict.duplicates,
+        "counted_again": verdict.counted_again,
         "dead_letters": verdict.dead_letters,
         "lost": verdict.lost,
         "double": verdict.double,

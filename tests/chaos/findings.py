@@ -20,6 +20,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     events, accepted, duplicates, dead_letters
         Raw records that were sent, and what became of them.
+    counted_again
+        Copies that came when their user's memory of ids had gone past them, and counted as new.
     requests, unanswered
         What was asked for, and what has no answer, or answers that contradict each other.
     lost, double
@@ -34,6 +36,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int = 0
     duplicates: int = 0
     dead_letters: int = 0
+    counted_again: int = 0
     requests: int = 0
     lost: int = 0
     double: int = 0

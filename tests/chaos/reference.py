@@ -3,7 +3,9 @@
 Nothing here is shared with the agents: no parsing, no profile, no interests. What is taken from the
 product are the structs of its records, to read them, and the numbers of its settings.
 
-The rules: of one event (user, event id) the first copy on `events` counts. A history holds the
+The rules: of one event (user, event id) the first copy on `events` counts. A copy that comes when
+its user has done more than 48 further events may count once more, the promise says: what the run
+made of it decides, and must then hold everywhere. A history holds the
 newest 50 steps by event time, of equal times in the order in which they came. What falls out of it
 leaves four bytes in `seen`. An example carries what was known strictly before it, both in time and
 in the order of arrival.
@@ -12,7 +14,7 @@ in the order of arrival.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -25,6 +27,10 @@ SEEN = 512
 IDS = 48
 
 EventKey = tuple[str, str]
+"""The user and the event's id; for one that counts once more, with its place."""
+
+Place = tuple[int, int]
+"""Partition and offset."""
 
 
 @dataclass
@@ -104,16 +110,20 @@ class User:
 class Reference:
     """Everything that follows from `events`.
 
-    `first` holds, for each event, its first copy and where that lies; `copies` are all of them.
+    `first` holds, for each event, its first copy and where that lies; `copies` are all of them;
+    `again` says under which key an event counts that was forgotten, by its place.
     """
 
     first: dict[EventKey, tuple[Event, Logged]] = field(default_factory=dict)
+    again: dict[Place, EventKey] = field(default_factory=dict)
     copies: list[Event] = field(default_factory=list)
     examples: dict[EventKey, Example] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
 
 
-def single_pass(events: Iterable[Logged], items: Items) -> Reference:
+def single_pass(
+    events: Iterable[Logged], items: Items, examples: Set[Place] = frozenset()
+) -> Reference:
     """Go through `events`, in offset order along each partition.
 
     Parameters
@@ -122,18 +132,25 @@ def single_pass(events: Iterable[Logged], items: Items) -> Reference:
         The topic.
     items
         The catalogue, as it was before the first event; empty where nothing is known of it.
+    examples
+        Places on `events` of which the run made an example.
     """
     reference = Reference()
+    newest: dict[EventKey, int] = {}
     for record in events:
         event = decode_event(record.value or b"")
         reference.copies.append(event)
         key = (event.user_id, event.event_id)
-        if key in reference.first:
-            continue
-        reference.first[key] = (event, record)
         user = reference.users.get(event.user_id)
         if user is None:
             user = reference.users[event.user_id] = User(event.user_id, items)
+        place, at = (record.partition, record.offset), newest.get(key)
+        if at is not None:
+            if user.events - at <= IDS or place not in examples:
+                continue
+            key = reference.again[place] = (event.user_id, f"{event.event_id} once more, {place}")
+        newest[event.user_id, event.event_id] = user.events
+        reference.first[key] = (event, record)
         reference.examples[key] = user.take(event, record.partition, record.offset)
     return reference
 

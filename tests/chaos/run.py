@@ -61,6 +61,8 @@ SETTINGS: dict[str, object] = {
     "learner.publish_every_s": 4.0,
     # Several micro-batches per burst of requests.
     "serving.max_batch": 16,
+    # As long as the longest time for which requests wait.
+    "serving.repeat_window_s": 1_800.0,
     "store.timeout_ms": 2_000,
 }
 

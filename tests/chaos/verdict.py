@@ -12,9 +12,9 @@ import msgspec
 from features.store import OnlineStore, UserFeatures
 from learner.snapshot import Snapshots
 from stream.connect import KafkaConfig
-from stream.events import Example, Recommendation, decode_recommendation
+from stream.events import Example, Recommendation, decode_example, decode_recommendation
 from tests.chaos.findings import Findings, Verdict
-from tests.chaos.reference import EventKey, single_pass
+from tests.chaos.reference import EventKey, Place, single_pass
 from tests.chaos.reference_interest import Items
 from tests.chaos.reference_raw import Said, read_event, read_request
 from tests.chaos.topic_log import Log, Logged, Logs, read_logs
@@ -69,7 +69,8 @@ def judge(left: Left) -> Verdict:
     logs, findings = left.logs, Findings()
     letters = Letters(logs.dead_letters)
     items = Items(logs.item_vectors if left.catalogue_whole else ())
-    reference = single_pass(logs.events, items)
+    reference = single_pass(logs.events, items, _places(logs.examples))
+    findings.counts["counted_again"] = len(reference.again)
     judge_fates(read_raw(logs), letters, reference, findings)
     examples = judge_examples(logs.examples, reference, findings)
     states = newest_states(logs.changelog, findings)
@@ -114,6 +115,11 @@ def newest_checkpoint(models: Path) -> Checkpoint:
         learnt=saved.meta["learnt"],
         waiting=len(waiting),
     )
+
+
+def _places(examples: Log) -> set[Place]:
+    made = (decode_example(record.value or b"") for record in examples)
+    return {(example.partition, example.offset) for example in made}
 
 
 def read_raw(logs: Logs) -> Iterator[Said]:

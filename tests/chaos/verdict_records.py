@@ -39,7 +39,7 @@ def judge_fates(
     copies: dict[str, list[Event]] = defaultdict(list)
     for event in reference.copies:
         copies[event.source].append(event)
-    accepted = {key: event.source for key, (event, _) in reference.first.items()}
+    accepted = {event.source for event, _ in reference.first.values()}
     for raw in said:
         findings.counts["events"] += 1
         mine, refused = copies.pop(raw.source, []), letters.of(raw.record)
@@ -53,9 +53,9 @@ def judge_fates(
             findings.note("state_mismatches", f"{where} is right, and a dead letter: {reason}")
             if mine:
                 findings.note("double", f"{where} is a dead letter, and on `events` too")
-        elif raw.key not in accepted:
+        elif raw.key not in reference.first:
             findings.note("lost", f"{where} has no fate")
-        elif accepted[raw.key] == raw.source:
+        elif raw.source in accepted:
             findings.counts["accepted"] += 1
         else:
             findings.counts["duplicates"] += 1
@@ -98,6 +98,7 @@ def judge_examples(
     for record in examples:
         example = decode_example(record.value or b"")
         key = (example.user_id, example.event_id)
+        key = reference.again.get((example.partition, example.offset), key)
         known, wanted = first.setdefault(key, example), reference.examples.get(key)
         partitions.setdefault(key, record.partition)
         if (known.partition, known.offset) != (example.partition, example.offset):

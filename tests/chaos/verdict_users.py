@@ -48,8 +48,8 @@ def judge_states(
 ) -> None:
     """Every user's profile is what their events make of it."""
     learnt: dict[str, int] = {}
-    for user_id, event_id in examples:
-        learnt[user_id] = learnt.get(user_id, 0) ^ hash_of(event_id)
+    for (user_id, _), example in examples.items():
+        learnt[user_id] = learnt.get(user_id, 0) ^ hash_of(example.event_id)
     for user_id, user in reference.users.items():
         state = states.get(user_id)
         if state is None:

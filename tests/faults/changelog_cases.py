@@ -270,7 +270,7 @@ def held_lock(kept: Kept) -> str:
         for database in kept.databases:
             lock = held.enter_context((database.parent / "LOCK").open("r+"))
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        wrong = _stopped(kept, "can't be opened")
+        wrong = _stopped(kept, "can't be used")
     return wrong or _whole(kept, "after what the word says")
 
 
@@ -278,7 +278,7 @@ def damaged(kept: Kept) -> str:
     """A file of the state is damaged."""
     for database in kept.databases:
         database.write_bytes(b"rubbish\n")
-    wrong = _stopped(kept, "can't be opened")
+    wrong = _stopped(kept, "can't be used")
     kept.wipe()
     return wrong or _whole(kept, "after what the word says")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from stream.errors import BadRecord
 from stream.events import Event, Kind, Step, json_encode
 from stream.parse import parse_event
 from stream.seen import item_code
-from tests.chaos.reference import Reference, hash_of, single_pass
+from tests.chaos.reference import Place, Reference, hash_of, single_pass
 from tests.chaos.reference_interest import Items, _projection
 from tests.chaos.reference_raw import read_event, read_request
 from tests.chaos.topic_log import Logged
@@ -36,12 +37,12 @@ def event(n: int, ts_ms: int, kind: Kind = "click", **more: Any) -> Event:
     )
 
 
-def passed(*events: Event) -> Reference:
+def passed(*events: Event, examples: Set[Place] = frozenset()) -> Reference:
     log = [
         Logged("events", 0, offset, b"ann", json_encode(one), one.received_ms)
         for offset, one in enumerate(events)
     ]
-    return single_pass(log, Items())
+    return single_pass(log, Items(), examples)
 
 
 def test_counts_sums_and_hash() -> None:
@@ -74,6 +75,16 @@ def test_the_fifty_newest_stay_and_the_rest_leave_a_code() -> None:
         item_code(f"i{n}") for n in range(3)
     )
     assert reference.examples["ann", "e52"].seen == item_code("i0") + item_code("i1")
+
+
+@pytest.mark.parametrize(("others", "again"), [(47, False), (48, True)])
+def test_a_copy_counts_once_more_only_beyond_the_memory_of_ids(others: int, again: bool) -> None:
+    events = [event(n, n) for n in range(1 + others)]
+    copy = msgspec.structs.replace(events[0], source="clicks-1-0")
+    made = passed(*events, copy, examples={(0, 1 + others)})
+    assert made.users["ann"].events == 1 + others + again
+    assert bool(made.again) == again
+    assert passed(*events, copy).users["ann"].events == 1 + others
 
 
 @pytest.mark.parametrize("width", [8, 64, 384])

@@ -294,6 +294,25 @@ def test_an_ingest_that_writes_a_whole_backlog_again_changes_nothing() -> None:
     assert not [r for r in results if r.example is not None]
 
 
+def test_a_backlog_from_raw_topics_keyed_by_nothing_may_be_written_again_too() -> None:
+    backlog = [
+        msgspec.structs.replace(event(n), source=f"tidemill.{kind}-{n % 8}-{n}")
+        for n in range(300)
+        for kind in [("clicks", "purchases", "reviews")[n % 3]]
+    ]
+    once, _ = run(EMPTY, [Delivered(e, Place(0, n)) for n, e in enumerate(backlog)])
+    twice, results = run(once, [Delivered(e, Place(0, 300 + n)) for n, e in enumerate(backlog)])
+    assert without_places(twice) == without_places(once)
+    assert not [r for r in results if r.example is not None]
+
+
+def test_a_producers_copy_may_be_written_again_when_its_id_is_forgotten() -> None:
+    copy = msgspec.structs.replace(event(0), source="tidemill.clicks-0-7")
+    stream = [event(0), copy, *(event(n) for n in range(1, 100)), copy]
+    _, results = run(EMPTY, [Delivered(e, Place(0, n)) for n, e in enumerate(stream)])
+    assert [n for n, r in enumerate(results) if r.example is None] == [1, 101]
+
+
 def test_a_redelivered_backlog_changes_nothing_wherever_it_came_from() -> None:
     backlog = [  # a source without an offset, and more events than ids are remembered
         Delivered(msgspec.structs.replace(event(n), source="import"), Place(0, n))
