@@ -1,4 +1,4 @@
-"""A disk that fails is nobody's record: the process stops, and nothing becomes a dead letter."""
+"""A disk that fails is no record's fault: the process stops, and nothing becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FULL = "IO error: No space left on device: While appending to file: 000122.log"
 class FullDisk:
     """A store as RocksDB's bindings make it, on a disk without room."""
 
-    def _fails(self, *_: Any) -> Any:
-        raise Exception(FULL)  # noqa: TRY002  # That is what they raise.
+    def _fails(self, *_: Any, **__: Any) -> Any:
+        raise Exception(FULL)
 
-    __setitem__ = __delitem__ = get = apply_changelog_batch = _fails
+    __setitem__ = __delitem__ = __getitem__ = get = apply_changelog_batch = _fails
 
     def partition_path(self, partition: int) -> str:
         return f"/state/profiles-{partition}.db"
@@ -30,7 +30,7 @@ class FullDisk:
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     app = make_app("profile", KafkaConfig(), StreamConfig(), tmp_path)
     table = bytes_table(app, "profiles", 1)
-    table.data = FullDisk()
+    table._data = FullDisk()
     monkeypatch.setattr(type(table), "on_key_set", lambda *_: None)
     monkeypatch.setattr(type(table), "on_key_del", lambda *_: None)
     return table
