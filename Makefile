@@ -2,7 +2,8 @@
 # make test     the checks and every test
 # make install  .venv with the command in .venv/bin/tidemill
 # make check    formatting, lint, types, import rules
-# make bench    benchmarks on recorded logs (TIDEMILL_DATA=folder)
+# make bench    how fast the parts are, beside what they are compared with (ARGS="serve --json")
+# make bench-quality  how well it learns, on recorded logs (TIDEMILL_DATA=folder)
 # make faults   the tests of whole stacks that take minutes each
 # make chaos    the stack broken on purpose, and compared with a reference (KILLS, EVENTS, SEED)
 # make audit    vulnerabilities, bill of materials, licences, hashes, secrets (reports in audit/)
@@ -16,7 +17,7 @@ KILLS ?= 100
 EVENTS ?= 200000
 SEED ?= 1
 
-.PHONY: demo test install check services bench faults chaos audit lock clean
+.PHONY: demo test install check services bench bench-tools bench-quality faults chaos audit lock clean
 
 demo: install
 	$(BIN)/tidemill demo $(ARGS)
@@ -50,7 +51,16 @@ services:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server prometheus; } || \
 	  echo "redis-server or prometheus is missing: the tests that need them will be skipped"
 
-bench: install
+bench: install bench-tools
+	$(BIN)/tidemill bench $(ARGS)
+
+# What the benches are compared with stays out of the product's environment.
+bench-tools: install
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv/bench
+	$(BIN)/uv pip sync --quiet --python .venv/bench/bin/python --require-hashes requirements-bench.lock
+
+# How well it learns, on recorded logs and simulated shops; hours.
+bench-quality: install
 	for name in shop transport shifts drift corruption update_rules quality; do $(BIN)/python -m tests.bench $$name $(ARGS) || exit; done
 
 # Whole stacks, broken and looked at for minutes each: what `make test` leaves out.
@@ -71,6 +81,8 @@ lock: install
 	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
 	$(BIN)/uv pip compile --group audit --universal --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements-audit.lock
+	$(BIN)/uv pip compile --group bench --universal --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements-bench.lock
 
 clean:
 	rm -rf .venv audit .tidemill .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import click
 
+from infra.commands.bench import bench
 from infra.commands.data import replay, topics
 from infra.commands.dead_letters import dead_letters
 from infra.commands.evaluate import evaluate
@@ -47,6 +48,7 @@ for command in (
     forget,
     evaluate,
     pretrain,
+    bench,
     topics,
     settings,
     doctor,

@@ -17,6 +17,7 @@ import redis
 from kafka import KafkaProducer
 
 from features.store_feast import FeastStore
+from infra.bench.stack import OwnStack
 from infra.demo.reading import read_topic
 from infra.export import export_user
 from infra.lag import lag
@@ -26,7 +27,6 @@ from stream.clock import SystemClock
 from stream.connect import KafkaConfig
 from stream.topics import Topics
 from tests.bench._byte_search import ID, Found, joined, search_folder, search_redis
-from tests.bench._stack import OwnStack
 
 ITEMS = [f"item-{n}" for n in range(40)]
 UNKNOWN = "item-nobody-sells"

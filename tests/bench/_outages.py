@@ -14,13 +14,13 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError
 
+from infra.bench.stack import OwnStack
 from infra.lag import READS
 from infra.roles import ROLES
 from infra.topic_admin import connect, offsets, partition_counts
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.shop import Shop
-from tests.bench._stack import OwnStack
 
 Kind = Literal["stopped", "frozen"]
 
