@@ -64,7 +64,12 @@ def apart(
     if done.returncode or not done.stdout.strip():
         message = f"{function} ended with {done.returncode}: {done.stderr[-2_000:]}"
         raise Failed(message)
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=dict[str, float])
+    last = done.stdout.splitlines()[-1]
+    try:
+        return msgspec.json.decode(last, type=dict[str, float])
+    except msgspec.DecodeError as error:
+        message = f"{function} printed no figures, but {last!r}: {error}"
+        raise Failed(message) from error
 
 
 def found(function: str) -> Callable[..., Mapping[str, float]]:
