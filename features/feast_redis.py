@@ -22,7 +22,16 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from features.feast_import import light_imports
+from features.feast_values import (
+    datetime_of,
+    entity_key,
+    kinds_of,
+    milliseconds_of,
+    protos_of,
+    row_of,
+)
 from features.redis_login import client_arguments
+from features.store import UserFeatures
 
 with light_imports():
     from feast import FeatureView, RepoConfig
@@ -124,14 +133,41 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         if progress:
             progress(len(data))
 
+    def make_tables(self, config: RepoConfig, views: Sequence[FeatureView]) -> None:
+        """Do nothing: Redis has none."""
+
+    def write_rows(
+        self, config: RepoConfig, table: FeatureView, rows: Sequence[UserFeatures]
+    ) -> None:
+        """Write users' rows; each only where none is newer."""
+        kinds = kinds_of(table)
+        data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]] = [
+            (entity_key(row.user_id), protos_of(row, kinds), datetime_of(row.updated_ms), None)
+            for row in rows
+        ]
+        self.online_write_batch(config, table, data, None)
+
+    def read_rows(
+        self, config: RepoConfig, table: FeatureView, user_ids: Sequence[str]
+    ) -> list[UserFeatures | None]:
+        """Users' rows in their order, `None` for an unknown user."""
+        kinds = kinds_of(table)
+        found = self.online_read(config, table, [entity_key(user_id) for user_id in user_ids])
+        return [
+            None
+            if time is None or protos is None
+            else row_of(user_id, milliseconds_of(time), protos, kinds)
+            for user_id, (time, protos) in zip(user_ids, found, strict=True)
+        ]
+
     def forget(
         self, config: RepoConfig, table: FeatureView, entity_keys: Sequence[EntityKey]
     ) -> None:
         """Delete users' rows, and have Redis write the files that it keeps without them."""
         client = self._get_client(config.online_store)
         version = config.entity_key_serialization_version
-        for entity_key in entity_keys:  # one by one: in a cluster each has its own node
-            key = _redis_key(config.project, entity_key, entity_key_serialization_version=version)
+        for name in entity_keys:  # one by one: in a cluster each has its own node
+            key = _redis_key(config.project, name, entity_key_serialization_version=version)
             client.delete(key)
         rewrite_files(client, REWRITE_TIMEOUT_S)
 

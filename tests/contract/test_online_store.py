@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pandas as pd
 import pytest
 
 from features.store import MemoryStore, OnlineStore, UserFeatures
@@ -201,6 +203,39 @@ def test_feast_itself_reads_the_same(config: StoreConfig) -> None:
     assert answer["top_brand"] == ["Größe & Söhne", None]
     assert answer["recent_items"][0] == ["tea", "pot"]
     store.close()
+
+
+def test_what_feast_itself_writes_is_read(config: StoreConfig) -> None:
+    store = FeastStore(config)
+    columns = {name: [getattr(FULL, name)] for name in UserFeatures.__struct_fields__}
+    del columns["updated_ms"]
+    written_at = datetime.fromtimestamp(START_MS / 1000, UTC)
+    frame = pd.DataFrame({**columns, "updated_at": [written_at]})
+    store.feast.write_to_online_store("user_profile", frame)
+    assert store.read(["ada"]) == [FULL]
+    older = msgspec.structs.replace(FULL, updated_ms=START_MS - 1, events=0)
+    store.write([older])
+    assert store.read(["ada"]) == [FULL]
+    store.close()
+
+
+def test_rows_of_release_0_1_make_room_and_are_missed(tmp_path: Path) -> None:
+    config = StoreConfig(directory=str(tmp_path))
+    FeastStore(config).close()
+    with sqlite3.connect(tmp_path / "online.db") as old:
+        old.execute("DROP TABLE tidemill_user_profile_rows")
+        old.execute("CREATE TABLE tidemill_user_profile (entity_key BLOB, feature_name TEXT)")
+        old.execute("INSERT INTO tidemill_user_profile VALUES ('ada', 'events')")
+    old.close()
+    store = FeastStore(config)
+    assert store.read(["ada"]) == [None]  # so a witness is missed, too, and all rows come back
+    store.write([FULL])
+    assert store.read(["ada"]) == [FULL]
+    store.close()
+    with sqlite3.connect(tmp_path / "online.db") as new:
+        tables = [name for (name,) in new.execute("SELECT name FROM sqlite_master")]
+    new.close()
+    assert "tidemill_user_profile" not in tables
 
 
 def test_the_feature_view_has_every_field(config: StoreConfig) -> None:
