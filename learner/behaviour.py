@@ -24,6 +24,7 @@ from learner.base import load_transformer, read_heads
 from learner.batch import Histories
 from learner.config import ModelConfig
 from learner.huggingface import LlamaConfig, LlamaModel, LoraConfig, get_peft_model
+from learner.last_step import last_hidden
 from stream.events import KINDS
 
 GAP_BUCKETS = 26
@@ -151,7 +152,11 @@ class Behaviour(nn.Module):
         table_PD = torch.cat([getattr(self, name) for name in PLACES])
         said_NP = torch.zeros(len(steps.code_NF), len(table_PD), device=table_PD.device)
         said_ND = said_NP.scatter_(1, steps.code_NF, 1.0) @ table_PD
-        items_ND = nn.functional.embedding(steps.item_BT.reshape(-1), items_UD * self.gain)
+        at_N = steps.item_BT.reshape(-1)
+        if len(items_UD) > len(at_N):  # a whole catalogue
+            items_ND = nn.functional.embedding(at_N, items_UD) * self.gain
+        else:
+            items_ND = nn.functional.embedding(at_N, items_UD * self.gain)
         return (items_ND + said_ND).view(B, T, self.width)
 
     def users(
@@ -164,9 +169,7 @@ class Behaviour(nn.Module):
         tokens_BTD = self.tokens(items_UD, steps)
         if noise is not None:
             tokens_BTD = noise(tokens_BTD)
-        hidden_BTD = self.body(inputs_embeds=tokens_BTD, use_cache=False).last_hidden_state
-        line_B = torch.arange(len(hidden_BTD), device=hidden_BTD.device)
-        last_BD = hidden_BTD[line_B, steps.last_B]
+        last_BD = last_hidden(self.body, tokens_BTD, steps.last_B)
         out_BD: Tensor = (last_BD @ self.output_DD) * steps.known_B[:, None]
         return out_BD
 

@@ -100,9 +100,13 @@ def newest_only(rows_BT: NDArray[np.int32]) -> NDArray[np.bool_]:
     >>> newest_only(np.array([[-1, 4, 5, 4]], np.int32)).tolist()
     [[False, False, True, True]]
     """
-    T = rows_BT.shape[1]
-    later_BTT = (rows_BT[:, :, None] == rows_BT[:, None, :]) & np.triu(np.ones((T, T), bool), 1)
-    return np.asarray(~later_BTT.any(axis=2) & (rows_BT >= 0))
+    order_BT = np.argsort(rows_BT, axis=1, kind="stable")
+    sorted_BT = np.take_along_axis(rows_BT, order_BT, 1)
+    newest_BT = sorted_BT >= 0
+    newest_BT[:, :-1] &= sorted_BT[:, :-1] != sorted_BT[:, 1:]
+    found_BT = np.empty_like(newest_BT)
+    np.put_along_axis(found_BT, order_BT, newest_BT, 1)
+    return found_BT
 
 
 def _ages_BT(past: Histories) -> NDArray[np.int64]:
