@@ -11,7 +11,10 @@ written anew:
 3. if the witness still says so, nothing was lost meanwhile: it says now that all is whole.
 
 A crash between two steps leaves a witness that is not whole: whoever has the partition next starts
-again. One window stays open: a store that loses its rows between the reading of the witness and the
+again. Each change of a witness has a higher sequence than what was read, so that it stands whatever
+its offset is: who was filling in may have been ahead of what is committed.
+
+One window stays open: a store that loses its rows between the reading of the witness and the
 writing of the run's rows, in one breath, has a whole witness and old rows. Only a process that is
 stopped just there takes longer over it than Redis takes to start.
 """
@@ -23,6 +26,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from features.profile import features
 from features.profile_state import decode
@@ -41,6 +45,50 @@ LOOK_S = 5.0
 
 _NAME = "\x00rows-{}"
 """A witness's user id; no user has a control character in theirs."""
+
+
+class _Mark(NamedTuple):
+    """What a witness says: how far the rows go, and whether that is so or being mended."""
+
+    sequence: int
+    offset: int
+    whole: bool
+
+    def covers(self, offset: int) -> bool:
+        """Whether all rows up to an offset are there."""
+        return offset < 0 or (self.whole and self.offset >= offset)
+
+    def next(self, offset: int, *, whole: bool) -> _Mark:
+        """What replaces it in the store."""
+        return _Mark(self.sequence + 1, offset, whole)
+
+    def row(self, partition: int) -> UserFeatures:
+        """The row in the store, which keeps the one of the highest sequence.
+
+        >>> _of_row(_Mark(8, 3, True).row(0))
+        _Mark(sequence=8, offset=3, whole=True)
+        """
+        says = f"{self.offset} {'whole' if self.whole else 'filling'}"
+        return UserFeatures(
+            user_id=_NAME.format(partition), updated_ms=self.sequence, last_event_id=says
+        )
+
+
+_NOTHING = _Mark(-1, -1, whole=False)
+
+
+def _of_row(row: UserFeatures | None) -> _Mark:
+    """Read a witness; without words it is an earlier release's, an offset doubled, odd if whole.
+
+    >>> _of_row(UserFeatures(user_id="", updated_ms=7, last_event_id=""))
+    _Mark(sequence=7, offset=3, whole=True)
+    """
+    if row is None:
+        return _NOTHING
+    offset, _, state = row.last_event_id.partition(" ")
+    if not state:
+        return _Mark(row.updated_ms, row.updated_ms // 2, row.updated_ms % 2 == 1)
+    return _Mark(row.updated_ms, int(offset), state == "whole")
 
 
 class Witness:
@@ -74,6 +122,7 @@ class Witness:
         self._store = store
         self._states = states
         self._must: dict[int, int] = {}
+        self._found: dict[int, _Mark] = {}
 
     def expect(self, committed: Mapping[int, int | None]) -> None:
         """Take over partitions of `events`: what is committed of them has its rows in the store."""
@@ -84,7 +133,8 @@ class Witness:
 
     def mark(self, run: Run) -> UserFeatures:
         """The witness of a run's partition, to be written with the run's rows."""
-        return _witness(run.partition, run.last_offset, whole=True)
+        found = self._found.get(run.partition, _NOTHING)
+        return found.next(run.last_offset, whole=True).row(run.partition)
 
     def wrote(self, run: Run) -> None:
         """The rows of a run are in the store, with its witness."""
@@ -100,7 +150,7 @@ class Witness:
         """
         must = self._must if partitions is None else {p: self._must.get(p, -1) for p in partitions}
         found = await self._read(must)
-        lost = {p: offset for p, offset in must.items() if not _covers(found[p], offset)}
+        lost = {p: offset for p, offset in must.items() if not found[p].covers(offset)}
         return await self._fill(lost) if lost else 0
 
     async def follow(
@@ -121,7 +171,8 @@ class Witness:
     async def _fill(self, lost: Mapping[int, int]) -> int:
         log.warning("the online store has lost rows of partitions %s: filling in", sorted(lost))
         # 1. A crash from here on leaves partitions that are not whole.
-        await self._write([_witness(p, offset, whole=False) for p, offset in lost.items()])
+        filling = {p: self._found[p].next(offset, whole=False) for p, offset in lost.items()}
+        await self._write([mark.row(p) for p, mark in filling.items()])
         # 2. All rows, whether they were lost or not: newer ones than ours stay.
         count = 0
         rows = self._rows(lost)
@@ -129,11 +180,12 @@ class Witness:
             await self._write(some)
             count += len(some)
         # 3. Nothing was lost meanwhile.
-        found = await self._read(lost)
-        if any(found[p] != _time(offset, whole=False) for p, offset in lost.items()):
+        if await self._read(lost) != filling:
             msg = "the online store lost rows while they were filled in"
             raise Unavailable(msg)
-        await self._write([_witness(p, offset, whole=True) for p, offset in lost.items()])
+        whole = {p: mark.next(mark.offset, whole=True) for p, mark in filling.items()}
+        await self._write([mark.row(p) for p, mark in whole.items()])
+        self._found |= whole
         ONLINE_STORE_ROWS.labels("refill").inc(count)
         log.warning("the online store has %d rows again", count)
         return count
@@ -146,31 +198,13 @@ class Witness:
             if profile.partition in partitions:
                 yield features(key.decode(), profile)
 
-    async def _read(self, partitions: Iterable[int]) -> dict[int, int]:
+    async def _read(self, partitions: Iterable[int]) -> dict[int, _Mark]:
         wanted = list(partitions)
         names = [_NAME.format(partition) for partition in wanted]
         rows = await asyncio.to_thread(self._store.read, names)
-        times = (-1 if row is None else row.updated_ms for row in rows)
-        return dict(zip(wanted, times, strict=True))
+        found = dict(zip(wanted, map(_of_row, rows), strict=True))
+        self._found |= found
+        return found
 
     async def _write(self, rows: Sequence[UserFeatures]) -> None:
         await asyncio.to_thread(self._store.write, rows)
-
-
-def _time(offset: int, *, whole: bool) -> int:
-    """An offset as a witness's time: the store keeps the newest, and whole is newer than filling.
-
-    >>> _time(7, whole=False) < _time(7, whole=True) < _time(8, whole=False)
-    True
-    """
-    return 2 * max(offset, 0) + whole
-
-
-def _covers(time: int, offset: int) -> bool:
-    """Whether a witness says that all rows up to an offset are there."""
-    return offset < 0 or (time % 2 == 1 and time >= _time(offset, whole=True))
-
-
-def _witness(partition: int, offset: int, *, whole: bool) -> UserFeatures:
-    name = _NAME.format(partition)
-    return UserFeatures(user_id=name, updated_ms=_time(offset, whole=whole), last_event_id="")

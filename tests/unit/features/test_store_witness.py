@@ -151,6 +151,34 @@ def test_a_filling_that_ended_half_way_is_begun_anew(write: int) -> None:
     assert shop.check() == 2
 
 
+def test_who_was_filling_in_may_have_been_ahead_of_what_is_committed() -> None:
+    shop = Shop()
+    shop.take(0, 9, "ann")
+    shop.store.wipe()
+    shop.store.fail_before = 2
+    with pytest.raises(Unavailable, match="away"):
+        shop.check()
+    shop.start({0: 7})
+    assert shop.check() == 2
+    assert shop.check() == 0
+    older = shop.store.copy()
+    shop.take(0, 8, "bob")
+    shop.store.set_back(older)
+    assert shop.check() == 2
+
+
+def test_a_witness_of_an_earlier_release_is_read() -> None:
+    shop = Shop()
+    name = "\x00rows-0"
+    shop.store.write([UserFeatures(user_id=name, updated_ms=2 * 5 + 1, last_event_id="")])
+    shop.start({0: 6})
+    assert shop.check() == 0
+    shop.start({0: 7})
+    assert shop.check() == 2
+    shop.start({0: 7})
+    assert shop.check() == 0
+
+
 def test_a_newer_row_is_not_set_back() -> None:
     shop = Shop()
     shop.start({0: 6})
