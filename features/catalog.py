@@ -57,6 +57,7 @@ class Catalog:
         self._vectors: NDArray[np.float32] = np.zeros((_FIRST_CAPACITY, width), np.float32)
         self._available: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, np.bool_)
         self._codes: NDArray[np.uint32] = np.zeros(_FIRST_CAPACITY, np.uint32)
+        self._changed: NDArray[np.int64] = np.zeros(_FIRST_CAPACITY, np.int64)
 
     def __len__(self) -> int:
         """The number of rows, deleted items included."""
@@ -90,6 +91,10 @@ class Catalog:
         """What is known of the item in a row."""
         return self._items[row]
 
+    def changed_since(self, version: int) -> NDArray[np.int64]:
+        """The rows that were upserted after a version of the catalogue, rising."""
+        return np.flatnonzero(self._changed[: len(self._items)] > version)
+
     def upsert(self, items: Sequence[ItemVector]) -> None:
         """Add items, or replace what is known of them.
 
@@ -120,6 +125,7 @@ class Catalog:
             else:
                 self._items[row] = item
             self._vectors[row] = vector if vector.size else 0.0
+            self._changed[row] = self.version
             self._available[row] = item.available
 
     def delete(self, item_ids: Iterable[str]) -> None:
@@ -140,3 +146,4 @@ class Catalog:
         )
         self._available = np.concatenate([self._available, np.zeros(grown - capacity, np.bool_)])
         self._codes = np.concatenate([self._codes, np.zeros(grown - capacity, np.uint32)])
+        self._changed = np.concatenate([self._changed, np.zeros(grown - capacity, np.int64)])

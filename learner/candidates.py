@@ -17,6 +17,9 @@ from learner.evidence import TOGETHER_FADE, pair_ids
 from learner.experts import Experts
 from learner.returns import newest_only
 
+DENSE = 16
+"""Up to so many places per entry it is quicker to have one for each item than to sort entries."""
+
 _NONE = np.iinfo(np.int32).max
 
 
@@ -37,12 +40,7 @@ def unique_rows(raw_BC: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def popular_rows(experts: Experts, allowed_I: NDArray[np.bool_], count: int) -> NDArray[np.int32]:
     """The allowed tops of every half-life; events or not, the list is filled from the allowed."""
-    counts_HI = np.where(allowed_I, experts.popularity.counts_HI[:, : len(allowed_I)], -1.0)
-    count = min(count, int(allowed_I.sum()))
-    if count == 0:
-        return np.zeros(0, np.int32)
-    order_HC = np.argsort(-counts_HI, axis=1, kind="stable")[:, :count]
-    return np.unique(order_HC).astype(np.int32)
+    return np.unique(np.concatenate(experts.popularity.tops(allowed_I, count))).astype(np.int32)
 
 
 def _next_rows(
@@ -74,8 +72,12 @@ def covisited_rows(experts: Experts, past: Histories, items: int, count: int) ->
     ids_BE, weight_BE = ids_BWM.reshape(B, -1), weight_BWM.reshape(B, -1)
     real_BE = ids_BE >= 0
     at_BE = np.where(real_BE, ids_BE, items) + line_B1 * (items + 1)
-    total_N = np.bincount(at_BE.ravel(), weight_BE.ravel(), minlength=B * (items + 1))
-    first_N = np.empty(B * (items + 1), np.int32)
+    places = B * (items + 1)
+    if places > DENSE * at_BE.size:  # a large catalogue: number the places that are in use
+        _, at_N = np.unique(at_BE.ravel(), return_inverse=True)
+        at_BE, places = at_N.reshape(at_BE.shape), int(at_N.max(initial=0)) + 1
+    total_N = np.bincount(at_BE.ravel(), weight_BE.ravel(), minlength=places)
+    first_N = np.empty(places, np.int32)
     E = ids_BE.shape[1]
     first_N[at_BE[:, ::-1]] = np.arange(E - 1, -1, -1, dtype=np.int32)  # the first one stays
     use_BE = real_BE & (first_N[at_BE] == np.arange(E))
@@ -98,8 +100,8 @@ def gather_candidates(
     A catalogue with few allowed items is taken whole.
     """
     B, items = len(past), len(allowed_I)
-    allowed = np.flatnonzero(allowed_I).astype(np.int32)
-    if len(allowed) <= config.all_items_below:
+    if int(allowed_I.sum()) <= config.all_items_below:
+        allowed = np.flatnonzero(allowed_I).astype(np.int32)
         return np.broadcast_to(
             allowed if len(allowed) else np.full(1, -1, np.int32), (B, max(len(allowed), 1))
         )

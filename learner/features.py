@@ -101,12 +101,12 @@ def _popularity(
     x: NDArray[np.float32], experts: Experts, at_BK: NDArray[np.int32], items: int
 ) -> None:
     """Popularity at each half-life, and its trend."""
-    ratio_HI = experts.popularity.shares_HI()[:, :items] * np.float32(items)
-    log_HI = np.log(ratio_HI / POP_FLOOR + 1.0)
-    steep_I = np.log(ratio_HI[3] / POP_STEEP_FLOOR + 1.0)
-    pop_HBK = log_HI[:, at_BK]
+    few = items <= at_BK.size  # then logarithms of all items are fewer than of all candidates
+    ratio = experts.popularity.shares(slice(items) if few else at_BK) * np.float32(items)
+    log, steep = np.log(ratio / POP_FLOOR + 1.0), np.log(ratio[3] / POP_STEEP_FLOOR + 1.0)
+    pop_HBK = log[:, at_BK] if few else log
     x[AT["pop_6h"] : AT["pop_ever"] + 1] = pop_HBK / 4.0
-    x[AT["pop_steep"]] = steep_I[at_BK] / 4.0
+    x[AT["pop_steep"]] = (steep[at_BK] if few else steep) / 4.0
     x[AT["trend_day"]] = (pop_HBK[1] - pop_HBK[3]) / 2.0
     x[AT["trend_hour"]] = (pop_HBK[0] - pop_HBK[2]) / 2.0
 

@@ -30,6 +30,7 @@ from learner.correction import Correction, Weighing
 from learner.evidence import TOGETHER_FADE
 from learner.experts import Experts
 from learner.features import Words, describe
+from learner.retrieval import tops
 from learner.stacking import Stacking
 from learner.tower import ItemTower, Residuals
 
@@ -39,6 +40,9 @@ log-odds that it stands for, as counted pairs will come to say the other half.""
 
 UNCORRECTED = ("own segment", "all users", "prior")
 """The arms behind the nets: the learnt weights of the user's segment, those of all, the prior."""
+
+WINDOWS = (10, 1)
+"""Of how many of the newest items the text counts: of late, and at last."""
 
 CHUNK = 64
 """Users scored at once: more would not fit the cache, fewer would pay Python's price."""
@@ -133,19 +137,18 @@ class Ranker:
         items: int,
     ) -> Scored:
         listing = self.config.model.candidates
-        allowed = torch.from_numpy(allowed_I).to(self.device)
-        semantic_BI, last_BI = self._semantic(past, window=10), self._semantic(past, window=1)
+        text_IE, has_text = self.tower.text_IE(), self.tower.has_text
+        pooled_BWE = self._pooled(past) if has_text else None
         behaviour_BI = self._behaviour(past)
-        tops = []
+        named = []
         if int(allowed_I.sum()) > listing.all_items_below:
-            for score_BI, count in (
-                (semantic_BI, listing.semantic),
-                (behaviour_BI, listing.behaviour),
-            ):
-                if score_BI is not None and count:
-                    masked = score_BI.masked_fill(~allowed, -torch.inf)
-                    tops.append(masked.topk(min(count, items)).indices.int().cpu().numpy())
-        rows_BK = gather_candidates(self.experts, past, allowed_I, listing, tops)
+            shut_N = torch.from_numpy(np.flatnonzero(~allowed_I)).to(self.device)
+            if pooled_BWE is not None and listing.semantic:
+                near_BC = self.tower.nearest(pooled_BWE[:, 0], listing.semantic, shut_N)
+                named.append(near_BC.int().cpu().numpy())
+            if behaviour_BI is not None and listing.behaviour:
+                named.append(tops(behaviour_BI, listing.behaviour, shut_N).int().cpu().numpy())
+        rows_BK = gather_candidates(self.experts, past, allowed_I, listing, named)
         if not self.experts.offers_again:
             had_BK = _had(past, rows_BK) | _seen(past, rows_BK, self.catalog.codes)
             rows_BK = np.where(had_BK, -1, rows_BK)
@@ -153,16 +156,13 @@ class Ranker:
         place_B = np.zeros(len(past), np.int64)
         if target_B is not None:
             rows_BK, real_BK, place_B = _with_targets(rows_BK, real_BK, target_B)
+        semantic_BK, last_BK = _alike(pooled_BWE, text_IE, rows_BK)
         described = describe(
             self.experts,
             past,
             rows_BK,
             real_BK=real_BK,
-            words=Words(
-                _picked(semantic_BI, rows_BK),
-                _picked(last_BI, rows_BK),
-                _picked(behaviour_BI, rows_BK),
-            ),
+            words=Words(semantic_BK, last_BK, _picked(behaviour_BI, rows_BK)),
             items=items,
         )
         prior_BK = described.prior_BK
@@ -200,12 +200,11 @@ class Ranker:
         scores_2BK = self.stacking.scores(features_BKF)
         self.stacking.gather(features_BKF, scores_2BK, put(scored.real_BK), put(scored.target_B))
 
-    def _semantic(self, past: Histories, window: int) -> Tensor | None:
-        text_IE = self.tower.text_IE()
-        if not self.tower.has_text:
-            return None
-        pooled_BE = torch.from_numpy(pool_text(self.catalog.vectors, past.rows_BT, window))
-        return pooled_BE.to(self.device) @ text_IE.T
+    def _pooled(self, past: Histories) -> Tensor:
+        """What each user looked at of late, and at last, as texts: (B, 2, E)."""
+        vectors_IE = self.catalog.vectors
+        both = [pool_text(vectors_IE, past.rows_BT, window) for window in WINDOWS]
+        return torch.from_numpy(np.stack(both, axis=1)).to(self.device)
 
     def _behaviour(self, past: Histories) -> Tensor | None:
         model = self.behaviour
@@ -232,6 +231,24 @@ def pool_text(
     pooled_BE = np.einsum("bw,bwe->be", weight_BW, vectors_IE[np.maximum(recent_BW, 0)])
     length_B1 = np.linalg.norm(pooled_BE, axis=1, keepdims=True)
     return np.asarray(pooled_BE / np.maximum(length_B1, 1e-9), np.float32)
+
+
+def _alike(
+    pooled_BWE: Tensor | None, text_IE: Tensor, rows_BK: NDArray[np.int32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Likeness of each candidate's text to what was looked at of late, and at last."""
+    if pooled_BWE is None:
+        return np.zeros(rows_BK.shape, np.float32), np.zeros(rows_BK.shape, np.float32)
+    B, K = rows_BK.shape
+    if len(text_IE) <= B * K:
+        both_BWI = (pooled_BWE.flatten(0, 1) @ text_IE.T).view(B, len(WINDOWS), -1)
+        recent_BI, last_BI = both_BWI.unbind(1)
+        return _picked(recent_BI, rows_BK), _picked(last_BI, rows_BK)
+    at_N = torch.from_numpy(np.maximum(rows_BK, 0).ravel()).to(text_IE.device)
+    text_BKE = text_IE.index_select(0, at_N).view(B, K, -1)
+    like_BKW = torch.bmm(text_BKE, pooled_BWE.transpose(1, 2)).cpu().numpy()
+    like_BKW[rows_BK < 0] = 0.0
+    return like_BKW[:, :, 0], like_BKW[:, :, 1]
 
 
 def _picked(score_BI: Tensor | None, rows_BK: NDArray[np.int32]) -> NDArray[np.float32]:

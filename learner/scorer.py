@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from features.catalog import UNKNOWN, Catalog
 from learner.batch import Histories, make_histories
 from learner.config import LearnerConfig
-from learner.evidence import TOGETHER_FADE, pair_shares
+from learner.evidence import SHRUNK_BY, TOGETHER_FADE
+from learner.neighbours import Neighbours
 from learner.ranker import Ranker
 from learner.snapshot import Saved
 from learner.state import ranker_of
@@ -150,9 +151,7 @@ class Scorer:
         known_T = past_T >= 0
         at_T = np.maximum(past_T, 0)
         for table in (experts.following, experts.together):
-            ids_TM, share_TM = pair_shares(table, past_T[None], len(self._catalog))
-            for k, row in enumerate(rows):
-                weight_KT[k] += np.where(ids_TM[0] == row, share_TM[0], 0.0).sum(axis=1)
+            _add_shares(weight_KT, table, at_T, rows)
         vectors = self._catalog.vectors
         likeness_KT = vectors[np.maximum(rows, 0)] @ vectors[at_T].T
         weight_KT += TEXT_EVIDENCE * np.maximum(likeness_KT, 0.0)
@@ -210,6 +209,22 @@ class Scorer:
         found = found[: len(rows_K)]
         rows_K[: len(found)] = [row for _, row in found]
         scores_K[: len(found)] = [score for score, _ in found]
+
+
+def _add_shares(
+    weight_KT: NDArray[np.float32],
+    table: Neighbours,
+    at_T: NDArray[np.int32],
+    rows_K: NDArray[np.int32],
+) -> None:
+    """Add the share of moves from each past item to each item; few pairs of them have one."""
+    ids_TM = table.ids_IM[at_T]
+    hit_N = np.flatnonzero(ids_TM[None] == rows_K[:, None, None])
+    line_N, m_N = np.divmod(hit_N, table.size)
+    k_N, t_N = np.divmod(line_N, len(at_T))
+    source_N = at_T[t_N]
+    share_N = table.weights_IM[source_N, m_N] / (table.degrees_I[source_N] + SHRUNK_BY)
+    np.add.at(weight_KT, (k_N, t_N), share_N)
 
 
 def _within(mask: NDArray[np.bool_], rows_C: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -14,6 +14,10 @@ from torch import Tensor
 
 from features.catalog import Catalog
 from learner.behaviour import Behaviour
+from learner.retrieval import ShortTexts, tops
+
+SHORT_FROM = 20_000
+"""From so many items on, the nearest texts are found by their short form (`learner.retrieval`)."""
 
 IDLE_MS = 90 * 86_400_000
 """An item without events for this long, in event time, gives its residual back."""
@@ -120,17 +124,32 @@ class ItemTower:
         self._text_version = -1
         self.has_text = False
         self._towers_ID: Tensor | None = None
+        self._towers_version = -1
+        self._short = ShortTexts()
+        self._short_version = -1
         self._welcomed = 0
 
     def text_IE(self) -> Tensor:
         """The catalogue's text vectors on the device."""
         if self._text_version != self.catalog.version:
+            changed_N = self.catalog.changed_since(self._text_version)
             self._text_version = self.catalog.version
             vectors = self.catalog.vectors
             self._text_IE = torch.from_numpy(vectors).to(self.device)
-            self.has_text = bool(vectors.any())
-            self._towers_ID = None
+            if not self.has_text and bool(vectors[changed_N].any()):
+                self.has_text = True
+                self._towers_ID = None
         return self._text_IE
+
+    def nearest(self, pooled_BE: Tensor, count: int, shut_N: Tensor | None = None) -> Tensor:
+        """Rows whose texts are nearest to each text, but for those left out: (B, C)."""
+        text_IE = self.text_IE()
+        if len(text_IE) < SHORT_FROM:
+            return tops(pooled_BE @ text_IE.T, count, shut_N)
+        if self._short_version != self._text_version:
+            self._short.follow(text_IE, self.catalog.changed_since(self._short_version))
+            self._short_version = self._text_version
+        return self._short.nearest(pooled_BE, text_IE, count, shut_N)
 
     def stale(self) -> None:
         """Say that the weights have changed."""
@@ -140,14 +159,31 @@ class ItemTower:
     def towers_ID(self, model: Behaviour, residuals: Residuals) -> Tensor:
         """Every item's tower."""
         text_IE = self.text_IE()
-        if self._towers_ID is None:
-            residuals.reserve(len(text_IE))
-            self._welcome(model, residuals, len(text_IE))
-            residual_ID = residuals.vectors_ID[: len(text_IE)].to(self.device)
-            self._towers_ID = (
-                model.towers(text_IE, residual_ID) if self.has_text else residual_ID.clone()
-            )
-        return self._towers_ID
+        items = len(text_IE)
+        if self._towers_ID is None or self._towers_version != self._text_version:
+            residuals.reserve(items)
+            self._welcome(model, residuals, items)
+            residual_ID = residuals.vectors_ID[:items].to(self.device)
+            if self._towers_ID is None or not self.has_text:
+                self._towers_ID = (
+                    model.towers(text_IE, residual_ID) if self.has_text else residual_ID.clone()
+                )
+            else:
+                self._remake(model, text_IE, residual_ID)
+            self._towers_version = self._text_version
+        return self._towers_ID[:items]
+
+    def _remake(self, model: Behaviour, text_IE: Tensor, residual_ID: Tensor) -> None:
+        """Make the towers of new and changed rows alone: an item may come at any moment."""
+        towers_ID, items = self._towers_ID, len(text_IE)
+        assert towers_ID is not None
+        if items > len(towers_ID):
+            grown = torch.zeros(items + items // 4, towers_ID.shape[1], device=self.device)
+            grown[: len(towers_ID)] = towers_ID
+            self._towers_ID = towers_ID = grown
+        changed_N = self.catalog.changed_since(self._towers_version)
+        at = torch.from_numpy(changed_N).to(self.device)
+        towers_ID[at] = model.towers(text_IE[at], residual_ID[at])
 
     def _welcome(self, model: Behaviour, residuals: Residuals, items: int) -> None:
         """Admit at once what a pretrained base knows of the rows that are new here."""

@@ -120,14 +120,16 @@ def _strongest_step(
         return np.full(len(rows_K), UNKNOWN, np.int32)
     because_evidence, because_similarity = least
     known_T = said_T != UNKNOWN
-    alike_KT = catalog.vectors[rows_K] @ catalog.vectors[said_T].T
-    alike_KT = np.where(known_T, alike_KT, -1.0)
     evidence_KT = np.where(known_T, evidence_KT, 0.0)
-    by_evidence_K = evidence_KT.argmax(axis=1)
-    by_text_K = alike_KT.argmax(axis=1)
-    chosen_K = np.where(alike_KT.max(axis=1) >= because_similarity, by_text_K, UNKNOWN)
-    spoken_K = evidence_KT.max(axis=1) >= max(because_evidence, _SPEAKS)
-    return np.where(spoken_K, by_evidence_K, chosen_K).astype(np.int32)
+    chosen_K: Rows = evidence_KT.argmax(axis=1).astype(np.int32)
+    silent_N = np.flatnonzero(evidence_KT.max(axis=1) < max(because_evidence, _SPEAKS))
+    if len(silent_N):
+        alike_NT = catalog.vectors[rows_K[silent_N]] @ catalog.vectors[said_T].T
+        alike_NT = np.where(known_T, alike_NT, -1.0)
+        by_text_N = alike_NT.argmax(axis=1)
+        near_N = alike_NT.max(axis=1) >= because_similarity
+        chosen_K[silent_N] = np.where(near_N, by_text_N, UNKNOWN)
+    return chosen_K
 
 
 def _without_history(item: ItemVector, newness: Newness, top_category: str) -> Reason:
