@@ -305,7 +305,7 @@ def make_app(
             "consumer_group_instance_id": config.instance or None,
             "stream_wait_empty": False,
             "producer_acks": -1,
-            "producer_compression_type": "lz4",
+            "producer_compression_type": "zstd",
             "producer_max_batch_size": 256 * 1024,
             "producer_linger": 0.0,
             "producer_request_timeout": config.request_timeout_s,

@@ -24,9 +24,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, RecordMetadata
 from faust.types.tuples import FutureMessage
 
+from stream.batches import send_in_batches
 from stream.errors import Unavailable
 from stream.outgoing import Outgoing
-from stream.publish import send_in_batches
 
 _OUT = "the group has gone on without this process, which was silent for too long"
 

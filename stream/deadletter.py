@@ -199,7 +199,7 @@ def shortened(letter: Outgoing, limit: int = CUT_ABOVE_BYTES) -> Outgoing:
     headers = [*kept, *ours.items()]
     if key is not None:
         headers.append((KEY, key[:MAX_KEY_BYTES]))
-    return letter._replace(value=value, headers=headers)
+    return msgspec.structs.replace(letter, value=value, headers=headers)
 
 
 async def publish_letters(publisher: Publishes, topic: str, letters: Sequence[Outgoing]) -> None:

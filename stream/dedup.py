@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 
 EventKey = tuple[str, str]
@@ -10,15 +9,19 @@ EventKey = tuple[str, str]
 
 
 class SeenEvents:
-    """The newest event keys, a bounded number of them; the one that came up longest ago goes first.
+    """The newest event keys, a bounded number of them.
 
     It is a filter in front of the profile, which remembers ids per user for good: what is
     forgotten here, or lost with the process, is caught there. It may always start empty.
 
+    Keys are kept in three sets by age, and the oldest set is dropped as a whole. Putting each
+    forgotten key away by itself, in the order of a linked list, cost a fifth of all of ingest.
+
     Parameters
     ----------
     limit
-        Keys kept. One takes about 300 bytes: 200,000 are 60 MB and, at 1,000 events a second, the
+        A copy is recognised among as many events, copies included; up to half as many more are
+        kept. One takes about 200 bytes: 200,000 are 40 to 60 MB and, at 1,000 events a second, the
         last three minutes. Below a producer's retry time, copies get through to the profile.
 
     Examples
@@ -27,8 +30,9 @@ class SeenEvents:
     >>> seen.add([("ann", "e1"), ("ann", "e2")])
     >>> ("ann", "e1") in seen
     True
-    >>> seen.add([("bob", "e3")])
-    >>> ("ann", "e2") in seen, ("ann", "e1") in seen, len(seen)
+    >>> for number in range(3, 6):
+    ...     seen.add([("bob", f"e{number}")])
+    >>> ("ann", "e2") in seen, ("bob", "e4") in seen, len(seen)
     (False, True, 2)
     """
 
@@ -37,24 +41,30 @@ class SeenEvents:
             msg = f"limit must be at least 1, got {limit}"
             raise ValueError(msg)
         self.limit = limit
-        self._keys: OrderedDict[EventKey, None] = OrderedDict()
+        self._full = (limit + 1) // 2
+        self._young: set[EventKey] = set()
+        self._older: tuple[set[EventKey], ...] = (set(), set())
 
     def __len__(self) -> int:
         """How many keys are held."""
-        return len(self._keys)
+        return len(self._young.union(*self._older))
 
     def __contains__(self, key: EventKey) -> bool:
         """Whether the event was seen; asking keeps its key for longer."""
-        if key not in self._keys:
-            return False
-        self._keys.move_to_end(key)
-        return True
+        if key in self._young:
+            return True
+        if any(key in older for older in self._older):
+            self.add((key,))
+            return True
+        return False
+
+    def none_of(self, keys: Iterable[EventKey]) -> bool:
+        """Whether not one of them was seen: quicker than asking for each."""
+        return self._young.isdisjoint(keys) and all(o.isdisjoint(keys) for o in self._older)
 
     def add(self, keys: Iterable[EventKey]) -> None:
-        """Remember events, in the order in which they were published."""
-        held = self._keys
-        for key in keys:
-            held[key] = None
-            held.move_to_end(key)
-            if len(held) > self.limit:
-                held.popitem(last=False)
+        """Remember events, those that were published together."""
+        self._young.update(keys)
+        if len(self._young) >= self._full:
+            self._older = (self._young, self._older[0])
+            self._young = set()

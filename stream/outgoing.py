@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from stream.errors import BadRecord
 
@@ -15,7 +17,7 @@ Header = tuple[str, bytes | None]
 """Kafka allows a header without a value."""
 
 
-class Outgoing(NamedTuple):
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A record to publish; without a partition its key decides, as in Java clients."""
 
     key: bytes | None

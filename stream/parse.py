@@ -8,13 +8,14 @@ refusal are found in `stream.parse_faults`, and only after a refusal.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from stream.batching import Record
 from stream.errors import BadRecord
-from stream.events import Click, Event, Item, Kind, Purchase, Request, Review
+from stream.events import Click, Event, Item, Purchase, Request, Review
 from stream.parse_faults import ID_WANTED, explain
 from stream.parse_time import checked_time_ms
 
@@ -34,13 +35,15 @@ MAX_ID_CHARS = 256
 MAX_CATEGORY_LEVELS = 16
 MAX_IMAGE_VECTOR = 8_192
 
-_decode_click = msgspec.json.Decoder(Click).decode
-_decode_purchase = msgspec.json.Decoder(Purchase).decode
-_decode_review = msgspec.json.Decoder(Review).decode
+RAW_DECODERS: dict[TopicKind, msgspec.json.Decoder[Any]] = {
+    "clicks": msgspec.json.Decoder(Click),
+    "purchases": msgspec.json.Decoder(Purchase),
+    "reviews": msgspec.json.Decoder(Review),
+}
 _decode_item = msgspec.json.Decoder(Item).decode
 _decode_request = msgspec.json.Decoder(Request).decode
 
-_DECODE_FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
+DECODE_FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def parse_event(
@@ -87,20 +90,9 @@ def parse_event(
     """
     if value is None or len(value) > MAX_RECORD_BYTES:
         raise _no_value(value)
-    kind: Kind
-    quantity, price, rating, title, text, session_id = 1, None, None, "", "", None
     try:
-        if topic_kind == "clicks":
-            raw: Click | Purchase | Review = (click := _decode_click(value))
-            kind, session_id = click.action, click.session_id
-        elif topic_kind == "purchases":
-            raw = purchase = _decode_purchase(value)
-            kind, session_id = "purchase", purchase.session_id
-            quantity, price = purchase.quantity, purchase.price
-        else:
-            raw = review = _decode_review(value)
-            kind, rating, title, text = "review", review.rating, review.title, review.text
-    except _DECODE_FAULTS as error:
+        raw = RAW_DECODERS[topic_kind].decode(value)
+    except DECODE_FAULTS as error:
         raise explain(value, error) from None
 
     user_id, item_id = raw.user_id, raw.item_id
@@ -115,29 +107,110 @@ def parse_event(
         check_id("event_id", event_id)
     if recommendation_id is not None:
         check_id("recommendation_id", recommendation_id)
-    if session_id is not None:
-        check_id("session_id", session_id)
+    if topic_kind == "reviews":
+        _check_text("text", raw.text, MAX_TEXT_CHARS)
+        _check_text("title", raw.title, MAX_NAME_CHARS)
+    elif raw.session_id is not None:
+        check_id("session_id", raw.session_id)
     ts_ms = checked_time_ms(raw.ts, now_ms)
-    if text or title:
-        _check_text("text", text, MAX_TEXT_CHARS)
-        _check_text("title", title, MAX_NAME_CHARS)
-    return Event(
-        event_id=event_id,
-        user_id=user_id,
-        item_id=item_id,
-        kind=kind,
-        ts_ms=ts_ms,
-        source=source,
-        received_ms=received_ms,
-        quantity=quantity,
-        price=price,
-        rating=rating,
-        title=title,
-        text=text,
-        recommendation_id=recommendation_id,
-        session_id=session_id,
-        replayed=replayed,
-    )
+    make = RAW_EVENTS[topic_kind]
+    return make((raw,), (event_id,), (ts_ms,), (source,), (received_ms,), replayed=replayed)[0]
+
+
+def _clicked(
+    raws: Sequence[Click],
+    event_ids: Sequence[str],
+    times: Sequence[int],
+    sources: Sequence[str],
+    received: Sequence[int],
+    *,
+    replayed: bool = False,
+) -> list[Event]:
+    return [
+        Event(
+            event_id=event_id,
+            user_id=raw.user_id,
+            item_id=raw.item_id,
+            kind=raw.action,
+            ts_ms=ts_ms,
+            source=source,
+            received_ms=received_ms,
+            recommendation_id=raw.recommendation_id,
+            session_id=raw.session_id,
+            replayed=replayed,
+        )
+        for raw, event_id, ts_ms, source, received_ms in zip(
+            raws, event_ids, times, sources, received, strict=True
+        )
+    ]
+
+
+def _purchased(
+    raws: Sequence[Purchase],
+    event_ids: Sequence[str],
+    times: Sequence[int],
+    sources: Sequence[str],
+    received: Sequence[int],
+    *,
+    replayed: bool = False,
+) -> list[Event]:
+    return [
+        Event(
+            event_id=event_id,
+            user_id=raw.user_id,
+            item_id=raw.item_id,
+            kind="purchase",
+            ts_ms=ts_ms,
+            source=source,
+            received_ms=received_ms,
+            quantity=raw.quantity,
+            price=raw.price,
+            recommendation_id=raw.recommendation_id,
+            session_id=raw.session_id,
+            replayed=replayed,
+        )
+        for raw, event_id, ts_ms, source, received_ms in zip(
+            raws, event_ids, times, sources, received, strict=True
+        )
+    ]
+
+
+def _reviewed(
+    raws: Sequence[Review],
+    event_ids: Sequence[str],
+    times: Sequence[int],
+    sources: Sequence[str],
+    received: Sequence[int],
+    *,
+    replayed: bool = False,
+) -> list[Event]:
+    return [
+        Event(
+            event_id=event_id,
+            user_id=raw.user_id,
+            item_id=raw.item_id,
+            kind="review",
+            ts_ms=ts_ms,
+            source=source,
+            received_ms=received_ms,
+            rating=raw.rating,
+            title=raw.title,
+            text=raw.text,
+            recommendation_id=raw.recommendation_id,
+            replayed=replayed,
+        )
+        for raw, event_id, ts_ms, source, received_ms in zip(
+            raws, event_ids, times, sources, received, strict=True
+        )
+    ]
+
+
+RAW_EVENTS: dict[TopicKind, Callable[..., list[Event]]] = {
+    "clicks": _clicked,
+    "purchases": _purchased,
+    "reviews": _reviewed,
+}
+"""What makes events of decoded records that were found good, and of columns beside them."""
 
 
 def parse_item(record: Record) -> Item:
@@ -157,7 +230,7 @@ def parse_item(record: Record) -> Item:
         raise _no_value(value)
     try:
         item = _decode_item(value)
-    except _DECODE_FAULTS as error:
+    except DECODE_FAULTS as error:
         raise explain(value, error) from None
     check_id("item_id", item.item_id)
     if record.key is not None and record.key != item.item_id.encode():
@@ -217,7 +290,7 @@ def parse_request(record: Record) -> Request:
         raise _no_value(value)
     try:
         request = _decode_request(value)
-    except _DECODE_FAULTS as error:
+    except DECODE_FAULTS as error:
         raise explain(value, error) from None
     check_id("request_id", request.request_id)
     check_id("user_id", request.user_id)

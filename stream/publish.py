@@ -10,9 +10,10 @@ import asyncio
 import itertools
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -21,6 +22,7 @@ from aiokafka.partitioner import murmur2
 from msgspec import Meta
 
 from stream.access import check_access, refusal
+from stream.batches import send_in_batches
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.metrics import RETRIES
@@ -37,8 +39,12 @@ class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How records are sent, and how long we insist."""
 
     compression: Annotated[
-        str, Meta(description="of each batch: none, lz4, zstd, gzip or snappy")
-    ] = "lz4"
+        str,
+        Meta(
+            description="of each batch: none, lz4, zstd, gzip or snappy; aiokafka's lz4 takes ten "
+            "times as long as its zstd, for batches three times as large"
+        ),
+    ] = "zstd"
     max_batch_bytes: Annotated[
         int, Meta(ge=1024, description="uncompressed bytes of one batch for one partition")
     ] = 256 * 1024
@@ -121,8 +127,11 @@ class Publisher:
         limit = self._config.max_record_bytes
         if topic.endswith(LETTERS):
             limit = max(limit, LETTER_TOPIC_BYTES)
+        roomy = limit // 4
         for index, record in enumerate(records):
-            if record.size > limit:
+            # Most are so small that their exact size needn't be known.
+            small = len(record.value or b"") < roomy and len(record.key or b"") < roomy
+            if (record.headers or not small) and record.size > limit:
                 raise RecordTooLarge(topic, record, index, limit)
         what = f"publish {len(records)} records to {topic}"
         try:
@@ -139,12 +148,12 @@ class Publisher:
         producer = await self._open()
         partitions = len(await producer.partitions_for(topic))
         keyless = next(self._turn) % partitions
-        groups: dict[int, list[Outgoing]] = {}
+        groups: dict[int, list[Outgoing]] = defaultdict(list)
         for record in records:
             partition = record.partition
             if partition is None:
                 partition = keyless if record.key is None else partition_of(record.key, partitions)
-            groups.setdefault(partition, []).append(record)
+            groups[partition].append(record)
         acks = await asyncio.gather(
             *(
                 send_in_batches(producer, topic, partition, group)
@@ -218,30 +227,3 @@ class Publisher:
                 pause_s = min(2 * pause_s, config.backoff_max_s)
             else:
                 return
-
-
-async def send_in_batches(
-    producer: AIOKafkaProducer, topic: str, partition: int, records: Sequence[Outgoing]
-) -> list[tuple[asyncio.Future[Any], int]]:
-    """Hand the records of one partition over, in order, in as few batches as they fit.
-
-    Returns each batch's acknowledgement, to be awaited, and how many records it holds.
-    """
-    acks = []
-    batch = producer.create_batch()
-    for record in records:
-        while (
-            batch.append(
-                key=record.key,
-                value=record.value,
-                timestamp=record.timestamp_ms,
-                headers=list(record.headers),
-            )
-            is None
-        ):
-            ack = await producer.send_batch(batch, topic, partition=partition)
-            acks.append((ack, batch.record_count()))
-            batch = producer.create_batch()
-    ack = await producer.send_batch(batch, topic, partition=partition)
-    acks.append((ack, batch.record_count()))
-    return acks

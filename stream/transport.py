@@ -22,9 +22,10 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from aiokafka.consumer import fetcher
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
@@ -155,7 +156,19 @@ class Consumer(driver.Consumer):
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, Cut):
-            return super()._to_message(tp, record)
+            return ConsumerMessage(
+                tp.topic,
+                tp.partition,
+                record.offset,
+                timestamp=record.timestamp / 1000,
+                timestamp_type=record.timestamp_type,
+                headers=record.headers,
+                key=record.key,
+                value=record.value,
+                checksum=None,
+                tp=tp,
+                generation_id=self.app.consumer_generation_id,
+            )
         last = record.run.records[-1]
         message = RunMessage(
             tp.topic,
@@ -302,8 +315,28 @@ class Consumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
+class RecordsAsRead(fetcher.PartitionRecords):
+    """What one fetch brought of a partition: the very records that aiokafka's C code makes.
+
+    aiokafka makes each one anew, as a tuple of eleven fields that also says topic and partition,
+    in Python. That is two thirds of what a fetch costs, and we know where a record comes from.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        records: Iterator[Any] = self._records_iterator
+        return records
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:
+        return record
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that owns the aiokafka consumer, with one more question to the broker."""
+
+    async def on_start(self) -> None:
+        """Start the consumer, whose records are handed on as they are read."""
+        fetcher.PartitionRecords = RecordsAsRead
+        await super().on_start()
 
     async def on_thread_stop(self) -> None:
         """Close the consumer, even where its fetcher is between two tries to reach the broker.

@@ -153,7 +153,8 @@ def test_damaged_events_are_refused_alone_or_change_a_profile(
         interest=InterestConfig(),
     )
     refusals = Refusals("profile", KafkaConfig(), shelf, clock)
-    sent = records(damaged(json_encode(EVENT), 1))
+    every_field = {name: getattr(EVENT, name) for name in EVENT.__struct_fields__}
+    sent = records(damaged(msgspec.json.encode(every_field), 1))
     for at in range(0, len(sent), 100):
         run = Run("tidemill.events", 0, sent[at : at + 100])
         asyncio.run(Sifting(refusals, run, agent, at_once, agent.prepare)())

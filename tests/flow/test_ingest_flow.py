@@ -21,6 +21,7 @@ from stream.ingest import IngestConfig
 from stream.metrics import INGEST_RECORDS
 from stream.outgoing import Outgoing, RecordTooLarge
 from stream.parse import parse_event
+from stream.parse_together import parse_together
 from stream.refusals import Refusals, Sifting
 from stream.shop import Shop, ShopConfig, ShopRecord
 from stream.topics import RAW_EVENT_TOPICS
@@ -152,7 +153,14 @@ def test_a_record_on_which_our_own_code_fails_costs_its_neighbours_nothing(
     async def at_once(_seconds: float) -> None:
         pass
 
+    def faulty_together(*arguments: Any) -> list[Event] | None:
+        events = parse_together(*arguments)
+        if any(event.event_id in bad for event in events or ()):
+            raise ZeroDivisionError
+        return events
+
     monkeypatch.setattr("stream.ingest.parse_event", faulty)
+    monkeypatch.setattr("stream.ingest.parse_together", faulty_together)
     shelf, clock = Shelf(), ManualClock(GOOD["ts"])
     agent, before = IngestAgent(KafkaConfig(), IngestConfig(), shelf, clock), counted()
     refusals = Refusals("ingest", KafkaConfig(), shelf, clock, agent.count_refused)

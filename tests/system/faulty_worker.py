@@ -27,6 +27,7 @@ from stream.connect import KafkaConfig
 from stream.events import Event
 from stream.ingest import IngestConfig
 from stream.parse import parse_event
+from stream.parse_together import parse_together
 from stream.publish import Publisher
 
 ROLE = "ingest-profile"
@@ -40,6 +41,15 @@ def faulty_parse(*arguments: Any, **options: Any) -> Event:
         message = f"a fault in ingest, over {event.item_id}"
         raise ZeroDivisionError(message)
     return event
+
+
+def faulty_together(*arguments: Any) -> list[Event] | None:
+    """Parse records together, and fail on the same ones."""
+    events = parse_together(*arguments)
+    if any(event.item_id.startswith(INGEST_FAULT) for event in events or ()):
+        message = "a fault in ingest"
+        raise ZeroDivisionError(message)
+    return events
 
 
 def faulty_apply(profile: Profile, event: Event, place: Place, model: InterestModel) -> Applied:
@@ -57,6 +67,7 @@ def main() -> int:
     logging.getLogger("stream.refusals").setLevel(logging.CRITICAL)
     if faults == "on":
         stream.ingest.parse_event = faulty_parse  # type: ignore[attr-defined]
+        stream.ingest.parse_together = faulty_together  # type: ignore[attr-defined]
         features.agent.apply = faulty_apply  # type: ignore[attr-defined]
     kafka = KafkaConfig(
         bootstrap_servers=bootstrap, topic_prefix=prefix, partitions=int(partitions)

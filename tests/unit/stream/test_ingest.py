@@ -119,7 +119,7 @@ def test_an_event_that_the_broker_refuses_becomes_a_dead_letter() -> None:
 
 def test_what_is_forgotten_passes_again() -> None:
     ingest = Ingest(KINDS, IngestConfig(seen_events=1))
-    for event_id in ("e1", "e2"):
+    for event_id in ("e1", "e2", "e3"):
         ingest.done(ingest.take(run_of(click("ann", event_id)), NOW_MS))
     assert ids(ingest.take(run_of(click("ann", "e1")), NOW_MS)) == ["e1"]
 

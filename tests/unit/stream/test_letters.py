@@ -140,7 +140,8 @@ def test_an_item_is_replayed_where_it_is_asked_for() -> None:
 def test_a_record_keeps_partition_and_time_where_they_still_hold() -> None:
     spec = replayable_topic(TOPIC, "t.")
     assert spec is not None
-    assert put_back(plain, spec, 4, NOW_MS)[3:] == (3, NOW_MS)
+    kept = put_back(plain, spec, 4, NOW_MS)
+    assert (kept.partition, kept.timestamp_ms) == (3, NOW_MS)
     assert put_back(plain, spec, 3, NOW_MS).partition is None
     old_ms = NOW_MS - spec.retention_ms + DAY_MS
     assert put_back(plain._replace(timestamp_ms=old_ms), spec, 4, NOW_MS).timestamp_ms == old_ms

@@ -9,6 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.errors import IllegalStateError
+from aiokafka.record._crecords.default_records import DefaultRecord
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +22,7 @@ from stream.batching import PlainRecord, Run
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.ledger import Ledger
-from stream.transport import Consumer
+from stream.transport import Consumer, RecordsAsRead
 
 CLICKS = TP("clicks", 0)
 
@@ -394,3 +398,36 @@ async def test_a_run_that_was_sought_back_is_not_handled(app: StreamApp) -> None
 
     await guarded(app)(handle)(stream)
     assert seen == []
+
+
+# What a fetch brought ---------------------------------------------------------------------------
+
+
+def test_records_are_those_that_were_sent_from_the_wanted_offset_on() -> None:
+    parts = []
+    for base, codec in ((0, 0), (3, 4)):  # plain, zstd
+        batch = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, 0, 1_000)
+        for n in range(3):
+            batch.append(n, 1_000 + n, b"k", b"%d" % (base + n), [("h", b"x")] if n else [])
+        parts.append(base.to_bytes(8, "big") + bytes(batch.build())[8:])
+    read = RecordsAsRead(
+        TopicPartition("clicks", 0), MemoryRecords(b"".join(parts)), None, 2, None, None, True, 0
+    )
+    first = next(iter(read))
+    assert (first.offset, first.key, first.value, first.timestamp) == (2, b"k", b"2", 1_002)
+    assert list(first.headers) == [("h", b"x")]
+    assert read.next_fetch_offset == 3
+    assert [record.value for record in read] == [b"3", b"4", b"5"]
+    assert read.next_fetch_offset == 6
+
+
+def test_a_changelogs_record_becomes_a_message_of_its_partition(tmp_path: Path) -> None:
+    app = make_app("test", KafkaConfig(), StreamConfig(), tmp_path)
+    consumer = Consumer.__new__(Consumer)
+    consumer.app = app
+    app.consumer_generation_id = 7
+    record = DefaultRecord(41, 5_000, 0, b"key", None, [("h", b"x")])
+    message = consumer._to_message(TP("log", 2), record)
+    assert (message.topic, message.partition, message.offset) == ("log", 2, 41)
+    assert (message.key, message.value, message.timestamp) == (b"key", None, 5.0)
+    assert (message.generation_id, message.headers) == (7, [("h", b"x")])
