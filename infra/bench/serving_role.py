@@ -1,0 +1,119 @@
+"""The serving role as a process, over the big shop: broker, topics, store, version and all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from features.catalog import Catalog
+from features.store_config import StoreConfig
+from features.store_feast import FeastStore
+from infra.bench.apart import Failed
+from infra.bench.bar import Run
+from infra.bench.big_shop import BigShop
+from infra.bench.topic import broker, fill
+from infra.child import Child, worker_command
+from infra.settings import Settings
+from infra.supervise import child_environment
+from infra.topic_admin import create_topics
+from serving.index import ItemIndex
+from stream.connect import KafkaConfig
+from stream.events import json_encode, msgpack_encode
+from stream.outgoing import Outgoing
+
+READY_S = 300.0
+STOP_S = 30.0
+ROWS_AT_ONCE = 500
+
+COUNTED = 50_000
+"""Events behind the version: the famous items' lists of neighbours are full."""
+
+
+@contextlib.contextmanager
+def serving(
+    run: Run,
+    shop: BigShop,
+    *,
+    command: Callable[[str], Sequence[str]] = worker_command,
+    **values: object,
+) -> Iterator[KafkaConfig]:
+    """Have the role at work, its catalogue read and its version in use.
+
+    Parameters
+    ----------
+    run
+        Where to work, and whom to tell.
+    shop
+        Catalogue, users and version.
+    command
+        What to run for the role: a profiler in front of it, for instance.
+    values
+        Settings, with `__` for the point.
+    """
+    data = run.folder / "data"
+    with broker(run) as kafka:
+        create_topics(kafka)
+        asyncio.run(prepare(run, shop, kafka))
+        settings = Settings.load(environ={}).with_values(
+            {
+                "run.data_dir": str(data),
+                "kafka.bootstrap_servers": kafka.bootstrap_servers,
+                "kafka.topic_prefix": "",
+                "metrics.serving": 0,
+                **{path.replace("__", "."): value for path, value in values.items()},
+            },
+            "the bench",
+        )
+        environ = child_environment("serving", settings, os.environ)
+        role = Child("serving", data, environ, command("serving"))
+        role.start()
+        try:
+            _wait(role)
+            run.say("the role is ready")
+            yield kafka
+        finally:
+            _end(role)
+
+
+async def prepare(run: Run, shop: BigShop, kafka: KafkaConfig) -> None:
+    """Fill `item-vectors`, the online store and `adapters`."""
+    index = ItemIndex(Catalog(shop.width))
+    items = list(shop.item_vectors())
+    index.upsert(items)
+    await fill(
+        kafka,
+        "item-vectors",
+        (Outgoing(item.item_id.encode(), msgpack_encode(item)) for item in items),
+    )
+    run.say(f"{len(items):,} items are on their topic")
+    data = run.folder / "data"
+    store = FeastStore(StoreConfig(directory=str(data / "features")))
+    rows = list(shop.features())
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        store.write(rows[start : start + ROWS_AT_ONCE])
+    store.close()
+    run.say(f"{len(rows):,} users are in the store")
+    version = shop.version(index.catalog, data / "models" / "versions", min(COUNTED, shop.items))
+    await fill(kafka, "adapters", [Outgoing(b"behaviour", json_encode(version))])
+    run.say("the version is announced")
+
+
+def _wait(role: Child) -> None:
+    end_s = time.monotonic() + READY_S
+    while not role.ready():
+        if role.exit_code() is not None or time.monotonic() > end_s:
+            message = f"the serving role is not ready: {role.reason()}"
+            raise Failed(message)
+        time.sleep(0.2)
+
+
+def _end(role: Child) -> None:
+    """Ask the whole group: a profiler in front of the role doesn't pass a signal on."""
+    if role.pid is not None and role.exit_code() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(role.pid, signal.SIGINT)
+    role.end(STOP_S)
