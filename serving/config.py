@@ -92,8 +92,13 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     push_k: Annotated[int, Meta(ge=1, le=200, description="items in a pushed list")] = 10
     push_debounce_s: Annotated[
         float,
-        Meta(ge=0, le=3600, description="after a push, a user's further events wait this long"),
-    ] = 2.0
+        Meta(
+            ge=0,
+            le=3600,
+            description="after a push, a user's further events wait this long: what a page "
+            "reports together is answered together, and nobody reads two lists in that time",
+        ),
+    ] = 0.2
     push_max_age_s: Annotated[
         float, Meta(gt=0, description="events older than this are never answered with a push")
     ] = 60.0
