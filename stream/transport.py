@@ -3,7 +3,7 @@
 Faust spends several asyncio tasks on every message. Here the records that arrive on a partition of
 an input topic while its agent is at work are gathered, and become one message whose value is a
 `Run`: the busier an agent, the larger its runs. What one fetch brings of a changelog goes to the
-table's recovery (`stream.changelogs`) in one piece, too.
+table (`stream.changelogs`) in one piece, too.
 
 What an acknowledged run means for the committed offset is decided by `stream.ledger` alone.
 Faust's own arithmetic over acknowledged offsets and gaps isn't used:
@@ -86,7 +86,7 @@ class Consumer(driver.Consumer):
     # Fetch and deliver -------------------------------------------------------------------------
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """Yield changelog messages as they come, and runs for the agents that wait for one."""
+        """Yield runs for the agents that wait for one; changes go to the tables at once."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
@@ -96,17 +96,14 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(IDLE_WAIT_S)
         else:
             changes = await self._getmany(wanted, GATHER_WAIT_S if self._gathered else timeout)
-            recovery = self.app.tables.recovery
-            for tp in [tp for tp in changes if recovery.recovers(tp)]:
+            for tp, records in changes.items():
+                # After a seek they come again.
                 if not self.flow_active:
                     return
-                recovery.take(tp, [self._to_message(tp, change) for change in changes.pop(tp)])
+                if tp in active:
+                    messages = [self._to_message(tp, record) for record in records]
+                    self.app.tables.recovery.take(tp, messages)
                 await asyncio.sleep(0)
-            for tp, record in self.scheduler.iterate(changes):
-                if not self.flow_active:
-                    return
-                if tp in active or tp in self._buffered_partitions:
-                    yield tp, self._to_message(tp, record)
         idle = [tp for tp in self._gathered if not self._in_hand[tp.topic]]
         for tp in idle:
             # A seek may have come between two deliveries.
