@@ -45,7 +45,7 @@ AHEAD = 0.06
 STEP_S = 0.1
 SHOW_S = 10.0
 START_TIMEOUT_S = 600.0
-QUIET_TIMEOUT_S = 900.0
+QUIET_TIMEOUT_S = 1_800.0
 QUIET_LOOKS = 6
 """Looks in a row, half a second apart, that find nothing unread."""
 
