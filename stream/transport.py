@@ -26,7 +26,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any, ClassVar, NamedTuple
 
 from aiokafka.consumer import fetcher
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, NodeNotReadyError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
@@ -49,6 +49,11 @@ IDLE_WAIT_S = 0.02
 
 GATHER_WAIT_S = 0.005
 """How long one fetch waits while gathered records wait for their agent: what they wait too long."""
+
+TOPIC_TRIES = 15
+"""How often a topic is declared at a start while the broker to ask isn't reached."""
+
+TOPIC_PAUSE_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -371,6 +376,18 @@ class Transport(driver.Transport):
 
     Consumer: ClassVar[type[Consumer]] = Consumer
     Producer: ClassVar[type[Producer]] = Producer
+
+    async def _create_topic(self, *arguments: Any, **named: Any) -> None:
+        """Make a topic; the broker that is asked may be away at a start, and another be chosen."""
+        for left in reversed(range(TOPIC_TRIES)):
+            try:
+                await super()._create_topic(*arguments, **named)
+            except NodeNotReadyError:
+                if not left:
+                    raise
+                await asyncio.sleep(TOPIC_PAUSE_S)
+            else:
+                return
 
 
 TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

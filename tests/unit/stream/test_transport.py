@@ -8,15 +8,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from aiokafka.errors import IllegalStateError
+import pytest
+from aiokafka.errors import IllegalStateError, NodeNotReadyError
 from aiokafka.record._crecords.default_records import DefaultRecord
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream import transport
 from stream.app import Delivery, StreamApp, StreamConfig, guarded, make_app
 from stream.batching import PlainRecord, Run
 from stream.connect import KafkaConfig
@@ -431,3 +434,22 @@ def test_a_changelogs_record_becomes_a_message_of_its_partition(tmp_path: Path) 
     assert (message.topic, message.partition, message.offset) == ("log", 2, 41)
     assert (message.key, message.value, message.timestamp) == (b"key", None, 5.0)
     assert (message.generation_id, message.headers) == (7, [("h", b"x")])
+
+
+def test_a_topic_is_declared_again_while_the_broker_to_ask_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = []
+
+    async def create(_: Any, topic: str) -> None:
+        tries.append(topic)
+        if len(tries) < 3 or topic == "never":
+            raise NodeNotReadyError("node 1")  # noqa: EM101
+
+    monkeypatch.setattr(driver.Transport, "_create_topic", create)
+    monkeypatch.setattr(transport, "TOPIC_PAUSE_S", 0.0)
+    asked: Any = transport.Transport.__new__(transport.Transport)
+    asyncio.run(asked._create_topic("log"))
+    assert tries == ["log"] * 3
+    with pytest.raises(NodeNotReadyError):
+        asyncio.run(asked._create_topic("never"))
