@@ -7,9 +7,8 @@ in the tests fails when a River release changes what they mean.
 
 from __future__ import annotations
 
-from river.drift import PageHinkley
-
 from features.interest import InterestConfig
+from features.river_import import drift
 from features.shift import DetectorState
 
 _FRESH = DetectorState()
@@ -30,7 +29,7 @@ class PageHinkleyDetector:
     """
 
     def __init__(self, config: InterestConfig) -> None:
-        self._river = PageHinkley(
+        self._river = drift.PageHinkley(
             min_instances=config.shift_min_events,
             delta=config.shift_delta,
             threshold=config.shift_threshold,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from river import drift
 
+from features.river_import import drift
 from learner.drift import Signal
 
 TOGETHER = 16

@@ -10,6 +10,7 @@ them whole. Should a new version ask in another way, then starting takes longer,
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -50,6 +51,35 @@ def _answering_no(module: ModuleType, question: str) -> Iterator[None]:
         setattr(module, question, answer)
 
 
+class _ByName(dict[str, list[str]]):
+    """Which distributions a module is of, without reading the lists of files of all that there are.
+
+    Most modules have their distribution's name; for others all are read after all.
+    """
+
+    def get(self, module: str, default: Any = None) -> Any:
+        """The names of a module's distributions."""
+        try:
+            importlib.metadata.distribution(module)
+        except importlib.metadata.PackageNotFoundError:
+            if not self:
+                self.update(_packages_distributions())
+            return super().get(module, default)
+        return [module]
+
+
+_packages_distributions = importlib.metadata.packages_distributions
+
+
+@contextlib.contextmanager
+def _distributions_by_name() -> Iterator[None]:
+    importlib.metadata.packages_distributions = _ByName
+    try:
+        yield
+    finally:
+        importlib.metadata.packages_distributions = _packages_distributions
+
+
 @contextlib.contextmanager
 def _absent(modules: dict[str, ModuleType | None]) -> Iterator[None]:
     """Whatever isn't there yet is not found, or is what is given in its place."""
@@ -71,7 +101,11 @@ def _only_what_is_called() -> Iterator[None]:
         inside = ModuleType(f"{_COMPILER}._trace_wrapped_higher_order_op")
         inside.__dict__["TransformGetItemToIndex"] = contextlib.nullcontext
         modules |= {_COMPILER: _NoCompiler(_COMPILER), inside.__name__: inside}
-    with _absent(modules), _answering_no(torch.distributed, "is_available"):
+    with (
+        _absent(modules),
+        _answering_no(torch.distributed, "is_available"),
+        _distributions_by_name(),
+    ):
         import transformers.utils as heads  # noqa: PLC0415 - asks its first questions here
 
         flex = "is_torch_flex_attn_available"
