@@ -3,8 +3,9 @@
 Both import scikit-learn, pandas, scipy, sympy, torch's compiler and its sharded tensors where these
 are installed: 8 of 13 seconds, for parts of them that nobody here calls. Each is left out in the
 way in which its absence is provided for: an empty place in `sys.modules`, a question answered with
-no, and decorators of a compiler that is never run. Whoever imports the same libraries later gets
-them whole. Should a new version ask in another way, then starting takes longer, and that is all.
+no, and decorators of a compiler that is never run. Which distribution a module is of is looked up
+by name, not in the lists of all installed files. Whoever imports the same libraries later gets them
+whole. Should a new version ask in another way, then starting takes longer, and that is all.
 """
 
 from __future__ import annotations
@@ -38,13 +39,19 @@ def _as_it_is(function: Any = None, *_: Any, **__: Any) -> Any:
     return (lambda inner: inner) if function is None else function
 
 
+def _no() -> bool:
+    return False
+
+
 @contextlib.contextmanager
-def _answering_no(module: ModuleType, question: str) -> Iterator[None]:
+def _answering(
+    module: ModuleType, question: str, instead: Callable[[], Any] = _no
+) -> Iterator[None]:
     answer = getattr(module, question, None)
     if answer is None:
         yield
         return
-    setattr(module, question, lambda: False)
+    setattr(module, question, instead)
     try:
         yield
     finally:
@@ -72,15 +79,6 @@ _packages_distributions = importlib.metadata.packages_distributions
 
 
 @contextlib.contextmanager
-def _distributions_by_name() -> Iterator[None]:
-    importlib.metadata.packages_distributions = _ByName
-    try:
-        yield
-    finally:
-        importlib.metadata.packages_distributions = _packages_distributions
-
-
-@contextlib.contextmanager
 def _absent(modules: dict[str, ModuleType | None]) -> Iterator[None]:
     """Whatever isn't there yet is not found, or is what is given in its place."""
     new = {name: module for name, module in modules.items() if name not in sys.modules}
@@ -103,13 +101,13 @@ def _only_what_is_called() -> Iterator[None]:
         modules |= {_COMPILER: _NoCompiler(_COMPILER), inside.__name__: inside}
     with (
         _absent(modules),
-        _answering_no(torch.distributed, "is_available"),
-        _distributions_by_name(),
+        _answering(torch.distributed, "is_available"),
+        _answering(importlib.metadata, "packages_distributions", _ByName),
     ):
         import transformers.utils as heads  # noqa: PLC0415 - asks its first questions here
 
         flex = "is_torch_flex_attn_available"
-        with _answering_no(heads, flex), _answering_no(heads.import_utils, flex):
+        with _answering(heads, flex), _answering(heads.import_utils, flex):
             yield
     if stand_in:
         torch.__dict__.pop("_dynamo", None)

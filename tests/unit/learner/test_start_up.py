@@ -80,3 +80,16 @@ assert "scipy.stats" in sys.modules
 print("whole")
 """
     assert run(program) == "whole"
+
+
+def test_a_module_s_distribution_is_what_all_lists_of_files_say() -> None:
+    program = """
+import importlib.metadata
+from learner.huggingface import _ByName
+real, short = importlib.metadata.packages_distributions(), _ByName()
+assert short.get("torch") == real["torch"] and not short
+assert short.get("yaml") == real["yaml"]
+assert short.get("no_such_module", []) == []
+print("alike")
+"""
+    assert run(program) == "alike"

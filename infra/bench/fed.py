@@ -1,28 +1,17 @@
-"""How much each role's memory grows while events go through it, and nothing else.
+"""Roles fed with made-up events in this process: their own agents, no broker.
 
-    python -m tests.bench memory --events 2000000 --json
-    python -m tests.bench memory --role learner --events 100000
-
-Each role's own agent runs in a process of its own, without a broker: records in, effects written to
-the real store and the real folders, published records thrown away. 50,000 users come back, and one
-event in a hundred is somebody new; ids never repeat. Growth is the slope of the resident size after
-the first quarter, per 100,000 events.
+Records go in, effects go to the real store and the real folders, published records are thrown away.
+50,000 users come back, and one event in a hundred is somebody new; ids never repeat.
 """
 
-# ruff: noqa: PLC0415 - a role is weighed with its own parts only
+# ruff: noqa: PLC0415 - a role is fed with its own parts only
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rocksdict import AccessType, Options, Rdict
@@ -43,14 +32,15 @@ from stream.events import (
 )
 from stream.outgoing import Outgoing
 from stream.topics import Topics
-from tests.bench._weighed import slope, weigh
+
+if TYPE_CHECKING:
+    from learner.config import LearnerConfig
 
 ITEMS = 2_000
 USERS = 50_000
 RUN = 1_000
-LOOK_EVERY = 20_000
-WARM_UP = 0.25
-ROLES = ("ingest", "profile", "learner", "serving")
+CHUNK = 20_000
+"""Items made at once: they are not what is weighed."""
 START_MS = 1_700_000_000_000
 KAFKA = KafkaConfig()
 TOPICS = Topics(KAFKA.topic_prefix)
@@ -71,31 +61,34 @@ def user(n: int) -> str:
     return f"new-{n}" if n % 100 == 0 else f"user-{n * 7919 % USERS}"
 
 
-def item(n: int) -> str:
+def item(n: int, items: int = ITEMS) -> str:
     """What the n-th event is about: a few items often, most seldom."""
-    return f"item-{int(ITEMS * ((n * 2654435761 % 2**32) / 2**32) ** 3)}"
+    return f"item-{int(items * ((n * 2654435761 % 2**32) / 2**32) ** 3)}"
 
 
-def catalogue(width: int) -> Catalog:
+def catalogue(width: int, items: int = ITEMS) -> Catalog:
     """Items with random vectors."""
-    made = Catalog(width)
-    vectors = np.random.default_rng(0).normal(size=(ITEMS, width))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    made.upsert(
-        [
-            ItemVector(
-                item_id=f"item-{n}",
-                vector=vectors[n].astype("<f2").tobytes(),
-                encoder="random",
-                text_hash="",
-                first_seen_ms=START_MS,
-                title=f"Item {n}",
-                category=(f"shelf {n % 20}",),
-                price=float(n % 90 + 1),
-            )
-            for n in range(ITEMS)
-        ]
-    )
+    made, chance = Catalog(width), np.random.default_rng(0)
+    for first in range(0, items, CHUNK):
+        numbers = range(first, min(first + CHUNK, items))
+        vectors = chance.standard_normal((len(numbers), width), np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        halves = vectors.astype("<f2")
+        made.upsert(
+            [
+                ItemVector(
+                    item_id=f"item-{n}",
+                    vector=half.tobytes(),
+                    encoder="random",
+                    text_hash="",
+                    first_seen_ms=START_MS,
+                    title=f"Item {n}",
+                    category=(f"shelf {n % 20}",),
+                    price=float(n % 90 + 1),
+                )
+                for n, half in zip(numbers, halves, strict=True)
+            ]
+        )
     return made
 
 
@@ -163,6 +156,11 @@ class Rocks:
     def __delitem__(self, key: bytes, /) -> None:
         del self._rows[key]
 
+    def close(self) -> None:
+        """Write what is in memory, and close."""
+        self._rows.flush()
+        self._rows.close()
+
 
 def profile(folder: Path) -> Take:
     """The profile: states in RocksDB, rows in Feast's SQLite."""
@@ -188,15 +186,16 @@ def profile(folder: Path) -> Take:
     return take
 
 
-def example(n: int) -> Example:
-    """The n-th event with a history of ten."""
+def example(n: int, items: int = ITEMS, steps: int = 10) -> Example:
+    """The n-th event with a history of so many steps."""
     history = tuple(
-        Step(item(n - k * 37), "click", START_MS + 100 * (n - k * 37)) for k in range(10, 0, -1)
+        Step(item(n - k * 37, items), "click", START_MS + 100 * (n - k * 37))
+        for k in range(steps, 0, -1)
     )
     return Example(
         event_id=f"event-{n}",
         user_id=user(n),
-        item_id=item(n),
+        item_id=item(n, items),
         kind="click",
         ts_ms=START_MS + 100 * n,
         received_ms=START_MS + 100 * n,
@@ -239,7 +238,9 @@ def learner(folder: Path) -> Take:
     return take
 
 
-def serving(folder: Path) -> Take:
+def serving(
+    folder: Path, items: int = ITEMS, steps: int = 10, model: LearnerConfig | None = None
+) -> Take:
     """Serving: features from Feast's SQLite, the prior as model, answers encoded."""
     from features.store import UserFeatures
     from features.store_config import StoreConfig
@@ -259,17 +260,17 @@ def serving(folder: Path) -> Take:
                 user_id=f"user-{n}",
                 updated_ms=START_MS,
                 last_event_id="e",
-                recent_items=tuple(item(n + k) for k in range(10)),
-                recent_kinds=("click",) * 10,
-                recent_ts_ms=tuple(START_MS + k for k in range(10)),
-                recent_ratings=(0.0,) * 10,
-                events=10,
+                recent_items=tuple(item(n + k, items) for k in range(steps)),
+                recent_kinds=("click",) * steps,
+                recent_ts_ms=tuple(START_MS + k for k in range(steps)),
+                recent_ratings=(0.0,) * steps,
+                events=steps,
             )
             for n in range(0, USERS, 10)
         ]
     )
-    index, clock, config = ItemIndex(catalogue(384)), SystemClock(), ServingConfig()
-    models = ScorerModels(LearnerConfig())
+    index, clock, config = ItemIndex(catalogue(384, items)), SystemClock(), ServingConfig()
+    models = ScorerModels(model or LearnerConfig())
     recommender = Recommender(index, models.untrained(index.catalog), config, clock)
     answerer = Answerer(store, recommender, config, TOPICS, clock)
 
@@ -293,48 +294,9 @@ def serving(folder: Path) -> Take:
     return take
 
 
-def feed(role: str, events: int, minutes: float) -> dict[str, object]:
-    """Feed one role in this process, and weigh the process meanwhile."""
-    roles = {"ingest": ingest, "profile": profile, "learner": learner, "serving": serving}
-    with tempfile.TemporaryDirectory() as folder:
-        take = roles[role](Path(folder))
-        fed, sizes, started_s = 0, [], time.monotonic()
-        while fed < events and time.monotonic() - started_s < minutes * 60:
-            take(fed, fed + RUN)
-            fed += RUN
-            if fed % LOOK_EVERY == 0:
-                seen = weigh(os.getpid(), time.monotonic() - started_s)
-                sizes.append((fed, seen.rss_mb if seen else 0.0))
-                print(f"{role:8} {fed:9,} events {sizes[-1][1]:8.1f} MB", file=sys.stderr)
-        seconds = time.monotonic() - started_s
-    late = [(n / 100_000, size) for n, size in sizes if n >= fed * WARM_UP]
-    return {
-        "role": role,
-        "events": fed,
-        "events_per_s": round(fed / seconds, 1),
-        "rss_mb": round(sizes[-1][1], 1) if sizes else None,
-        "mb_per_100k": round(slope([n for n, _ in late], [size for _, size in late]), 3),
-    }
-
-
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--role", choices=ROLES, help="this one only")
-    parser.add_argument("--events", type=int, default=2_000_000)
-    parser.add_argument("--minutes", type=float, default=60.0, help="no role is fed for longer")
-    parser.add_argument("--json", action="store_true", help="one object a role")
-    options = parser.parse_args()
-    if options.role:
-        print(json.dumps(feed(options.role, options.events, options.minutes)))
-        return
-    for role in ROLES:
-        command = [sys.executable, "-m", "tests.bench.memory", "--role", role]
-        command += ["--events", str(options.events), "--minutes", str(options.minutes)]
-        subprocess.run(command, check=True)
-
-
-if __name__ == "__main__":
-    main()
+ROLES: dict[str, Callable[[Path], Take]] = {
+    "ingest": ingest,
+    "profile": profile,
+    "learner": learner,
+    "serving": serving,
+}
