@@ -16,6 +16,7 @@ from learner.batch import Histories
 from learner.behaviour import Steps
 from learner.negatives import SHARE_FLOOR, draw_columns
 from learner.optim import Adam
+from learner.peers import ALONE, Peers
 from learner.ranker import Ranker
 from learner.update_rules.choose import make_rule
 from learner.update_rules.rule import Attempt, Student
@@ -28,10 +29,13 @@ class BehaviourTrainer:
     ----------
     ranker
         One with a transformer.
+    peers
+        Those that teach copies of it.
     """
 
-    def __init__(self, ranker: Ranker) -> None:
+    def __init__(self, ranker: Ranker, peers: Peers = ALONE) -> None:
         assert ranker.behaviour is not None
+        self.peers = peers
         self.ranker = ranker
         self.model = ranker.behaviour
         self.config = ranker.config.train
@@ -78,11 +82,30 @@ class BehaviourTrainer:
         the transformer learns is what popularity doesn't say (Menon et al. 2021, logit
         adjustment); minus the logarithm of how often it is sampled (Bengio & Senécal 2008).
         """
-        ranker, model = self.ranker, self.model
         with_past = past.rows_BT[:, -1] >= 0
-        if not with_past.any():
+        taught = int(with_past.sum())
+        if not self.peers.count(taught):
             return
-        past, target_B = past.take(np.flatnonzero(with_past)), target_B[with_past]
+        rows_U, gradient_UD = np.zeros(0, np.int32), torch.zeros(0, self.model.width)
+        if taught:
+            past, target_B = past.take(np.flatnonzero(with_past)), target_B[with_past]
+            rows_U, gradient_UD = self._backward(past, target_B, generator, replayed=replayed)
+        self.peers.average(self.adam.parameters.values(), taught)
+        self.adam.step(factor)
+        rows_U, gradient_UD = self.peers.rows(rows_U, gradient_UD, taught)
+        self.ranker.residuals.update(rows_U, gradient_UD, factor * self.config.residual_rate)
+        self.ranker.tower.stale()
+
+    def _backward(
+        self,
+        past: Histories,
+        target_B: NDArray[np.int32],
+        generator: np.random.Generator,
+        *,
+        replayed: bool,
+    ) -> tuple[NDArray[np.int32], Tensor]:
+        """Leave gradients at the weights; return those of the items, by row."""
+        ranker, model = self.ranker, self.model
         device = ranker.device
 
         # 1. What is scored: the targets and the negatives, each once.
@@ -109,7 +132,7 @@ class BehaviourTrainer:
             columns = torch.from_numpy(np.searchsorted(rows_U, columns_C)).to(device)
             logits_BC = (users_BD @ items_UD[columns].T).float()
 
-        # 3. Step.
+        # 3. The loss, and back.
         label = np.searchsorted(columns_C, target_B)
         offset_BC = np.tile(popular_C - np.log(chance_C), (len(target_B), 1))
         offset_BC[np.arange(len(target_B)), label] = popular_C[label]
@@ -119,12 +142,8 @@ class BehaviourTrainer:
         loss = torch.nn.functional.cross_entropy(logits_BC, label_B)
         attempt = Attempt(loss, logits_BC, offset, past, columns_C, replayed, text_IE)
         torch.autograd.backward(self.rule.loss(attempt))
-        self.adam.step(factor)
         assert residual_UD.grad is not None
-        ranker.residuals.update(
-            rows_U.astype(np.int32), residual_UD.grad.cpu(), factor * self.config.residual_rate
-        )
-        ranker.tower.stale()
+        return rows_U.astype(np.int32), residual_UD.grad.cpu()
 
     def _noise(self, generator: np.random.Generator) -> Callable[[Tensor], Tensor] | None:
         """Dropout, if the rule has it, whose numbers follow from the micro-batch's."""

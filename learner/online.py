@@ -19,6 +19,7 @@ from learner.influence import teaching_B
 from learner.late import Late
 from learner.measures import MISS, DecayedMean, ranks
 from learner.novelty import novelty
+from learner.peers import ALONE, Everyone, Peers
 from learner.ranker import Ranker, Scored
 from learner.ranking_metrics import gains
 from learner.replay import Lesson, Replay, joined_lessons
@@ -71,6 +72,8 @@ class OnlineLearner:
         Every number.
     detectors
         What watches the stream for drift. They start anew after a restart.
+    peers
+        Those that learn the same model in other processes (`learner.parallel`).
 
     Notes
     -----
@@ -79,13 +82,18 @@ class OnlineLearner:
     """
 
     def __init__(
-        self, catalog: Catalog, config: LearnerConfig, detectors: Sequence[Detector] = ()
+        self,
+        catalog: Catalog,
+        config: LearnerConfig,
+        detectors: Sequence[Detector] = (),
+        peers: Peers = ALONE,
     ) -> None:
         self.catalog = catalog
         self.config = config
         self.detectors = tuple(detectors)
+        self.peers = peers
         self.ranker = Ranker(catalog, config)
-        self.trainer = Trainer(self.ranker)
+        self.trainer = Trainer(self.ranker, peers)
         self.replay = Replay(
             config.train.replay_size, config.model.transformer_steps, config.train.listed
         )
@@ -113,15 +121,18 @@ class OnlineLearner:
                 self.offsets[example.partition] = example.offset + 1
                 new.append(example)
         size = self.config.train.batch
-        seen = [self._learn_batch(new[i : i + size]) for i in range(0, len(new), size)]
+        parts = [new[i : i + size] for i in range(0, len(new), size)]
+        parts += [[]] * (self.peers.most(len(parts)) - len(parts))
+        seen = [self._learn_batch(part) for part in parts]
+        self.offsets = self.peers.offsets(self.offsets)
         return self._report(len(examples), late, seen)
 
     def count_late(self) -> int:
         """Count the events of items that were unknown when they were ranked and no longer are."""
         late = self.late.take_known(self.catalog)
-        if late:
+        if self.peers.count(len(late)):
             past = histories_of(self.catalog, late, self.config.model.steps)
-            row_N = self.catalog.rows(e.item_id for e in late)
+            past, row_N, _ = self.peers.examples(past, self.catalog.rows(e.item_id for e in late))
             generator = np.random.default_rng((self.config.seed, self.batches, 1))
             teaching = np.flatnonzero(self._teaching_B(past, row_N, generator))
             self.ranker.experts.learn(row_N[teaching], past.take(teaching), len(self.catalog))
@@ -136,20 +147,25 @@ class OnlineLearner:
         kept, target_K = past.take(known), target_B[known]
         batch = _Batch(len(examples), len(known))
         self.late.add(examples[n] for n in np.flatnonzero(target_B < 0).tolist())
-        if len(known):
-            self._test_then_train(kept, target_K, known, batch, generator)
+        if self.peers.count(len(known)):
+            everyone = self.peers.examples(kept, target_K)
+            self._test_then_train(kept, everyone, known, batch, generator)
         return batch
 
     def _test_then_train(
         self,
         past: Histories,
-        target_B: NDArray[np.int32],
+        everyone: Everyone,
         known: NDArray[np.int64],
         batch: _Batch,
         generator: np.random.Generator,
     ) -> None:
         ranker, experts = self.ranker, self.ranker.experts
-        teaches_B = self._teaching_B(past, target_B, generator)
+        target_B = everyone.target_B[everyone.mine]
+        all_teach_B = self._teaching_B(everyone.past, everyone.target_B, generator)
+        teaches_B = all_teach_B[everyone.mine]
+        if self.peers.rank:  # what one draws from here on is one's own
+            generator = np.random.default_rng((self.config.seed, self.batches, 2, self.peers.rank))
 
         # 1. Test: nothing of this micro-batch has been learnt yet.
         lessons: list[Lesson] = []
@@ -184,31 +200,33 @@ class OnlineLearner:
         )
         weight = ranker.weighing.weights
         batch.losses = (weight @ losses)[graded]
-        teaching = np.flatnonzero(teaches_B)
-        taught, taught_B = past.take(teaching), target_B[teaching]
+        heard = np.concatenate([batch.losses[None], worth[:, graded]])
+        told = self.peers.joined(np.ascontiguousarray(heard))  # sums depend on the layout
+        teaching = np.flatnonzero(all_teach_B)
+        taught, taught_B = everyone.past.take(teaching), everyone.target_B[teaching]
         fresh = novelty(self.catalog.vectors, taught, taught_B) if self.detectors else np.zeros(0)
-        batch.signals = watch(
-            self.detectors, self.response, {"loss": batch.losses, "novelty": fresh}
-        )
-        ranker.weighing.update(1.0 - worth[:, graded])
+        batch.signals = watch(self.detectors, self.response, {"loss": told[0], "novelty": fresh})
+        ranker.weighing.update(1.0 - told[1:])
 
         # 2. Train: count, then step on the new ones, then on some old ones.
+        ranker.stacking.share(self.peers.add)
         ranker.stacking.step(self.response.factor)
         if batch.signals:
             experts.popularity.fade(self.config.train.drift_keeps)
         experts.learn(taught_B, taught, len(self.catalog))
-        self._admit(target_B)
-        lesson = joined_lessons(lessons).only(graded)
+        self._admit(everyone.target_B)
+        lesson = joined_lessons(lessons).only(graded) if lessons else self.replay.none()
         factor = self.response.factor
         self.trainer.step(lesson, factor, generator)
         self.replay.add(lesson)
-        for _ in range(self.config.train.replays if len(self.replay) > len(lesson) else 0):
+        enough = self.peers.count(len(self.replay)) > self.peers.count(len(lesson))
+        for _ in range(self.config.train.replays if enough else 0):
             again = self.replay.sample(len(lesson), generator)
             self.trainer.step(again, factor, generator, replayed=True)
             batch.steps += 1
         batch.steps += 1
-        self.response.pass_by(len(target_B))
-        self.learnt += len(target_B)
+        self.response.pass_by(len(everyone.target_B))
+        self.learnt += len(everyone.target_B)
 
     def _teaching_B(
         self, past: Histories, target_B: NDArray[np.int32], generator: np.random.Generator

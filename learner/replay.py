@@ -106,6 +106,16 @@ class Replay:
             self._target_N[at],
         )
 
+    def none(self) -> Lesson:
+        """A lesson without examples."""
+        at = np.zeros(0, np.int64)
+        return Lesson(
+            self._past.take(at),
+            self._rows_NL[at],
+            self._features_NLF[at].astype(np.float32),
+            self._target_N[at],
+        )
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a snapshot keeps."""
         n = len(self)

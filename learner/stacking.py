@@ -16,7 +16,7 @@ the end, and who is shown is decided by the weighing of arms (`learner.correctio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -94,6 +94,11 @@ class Stacking:
             spread = (x_NKF * (share_NK * weight_N[:, None]).sqrt()[:, :, None]).reshape(-1, F)
             self._bend_SFF[s] += spread.T @ spread - (mean_NF * weight_N[:, None]).T @ mean_NF
             self._seen_S[s] += len(chosen_N)
+
+    def share(self, add: Callable[[Tensor], None]) -> None:
+        """Have what was gathered added up with what others have, in place."""
+        for sums in (self._slope_SF, self._bend_SFF, torch.from_numpy(self._seen_S)):
+            add(sums)
 
     def step(self, factor: float = 1.0) -> None:
         """Move the weights by what was gathered; `factor` shortens the memory after a drift."""

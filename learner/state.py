@@ -161,7 +161,7 @@ def go_back(learner: OnlineLearner, arrays: Arrays) -> None:
     load_ranker(learner.ranker, arrays)
     learner.ranker.blend = 1.0  # of a version whose correction was off
     train, model = learner.config.train, learner.config.model
-    learner.trainer = Trainer(learner.ranker)
+    learner.trainer = Trainer(learner.ranker, learner.peers)
     learner.replay = Replay(train.replay_size, model.transformer_steps, train.listed)
     learner.late.clear()
 

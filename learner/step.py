@@ -14,6 +14,7 @@ from learner.batch import Histories
 from learner.behaviour_step import BehaviourTrainer
 from learner.correction import listwise_loss
 from learner.optim import Adam
+from learner.peers import ALONE, Peers
 from learner.ranker import Ranker, Scored
 from learner.replay import Lesson
 
@@ -54,10 +55,11 @@ def make_lesson(
 
 
 class Trainer:
-    """Teaches a ranker; holds the optimisers."""
+    """Teaches a ranker, together with peers that have copies of it; holds the optimisers."""
 
-    def __init__(self, ranker: Ranker) -> None:
+    def __init__(self, ranker: Ranker, peers: Peers = ALONE) -> None:
         self.ranker = ranker
+        self.peers = peers
         self.config = ranker.config.train
         correction = ranker.correction
         device = ranker.device
@@ -65,7 +67,7 @@ class Trainer:
             dict(correction.named_parameters()),
             {name: torch.as_tensor(rate).to(device) for name, rate in correction.rates.items()},
         )
-        self.behaviour = BehaviourTrainer(ranker) if ranker.behaviour is not None else None
+        self.behaviour = BehaviourTrainer(ranker, peers) if ranker.behaviour is not None else None
 
     def step(
         self,
@@ -77,12 +79,13 @@ class Trainer:
     ) -> float:
         """Learn from a batch; returns the mean loss of the correction nets before the step."""
         known = np.flatnonzero(lesson.target_B >= 0)
-        if not len(known):
+        total = self.peers.count(len(known))
+        if not total:
             return 0.0
         loss = self._teach_nets(lesson, factor)
         if self.behaviour is not None:
             if not replayed:
-                self.behaviour.pass_by(len(known))
+                self.behaviour.pass_by(total)
             past, target_B = lesson.past.take(known), lesson.target_B[known]
             self.behaviour.step(past, target_B, factor, generator, replayed=replayed)
         self.ranker.trained = True
@@ -102,5 +105,6 @@ class Trainer:
             weight_RB = real_BL[:, 0] / (above_RB / NEAR + 1.0)
         mean_R = (loss_RB * weight_RB).sum(dim=1) / real_BL[:, 0].sum().clamp(min=1)
         mean_R.sum().backward()
+        self.peers.average(self.net_adam.parameters.values(), int(real_BL[:, 0].sum()))
         self.net_adam.step(factor)
         return float(mean_R.detach().mean())
