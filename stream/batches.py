@@ -1,13 +1,15 @@
-"""Records of one partition in as few Kafka batches as they fit into, filled without detours."""
+"""Records by partition, and each partition's in as few Kafka batches as they fit into."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from stream.murmur import MANY, partition_of, partitions_of
 from stream.outgoing import Header, Outgoing
 
 _NO_HEADERS: list[Header] = []
@@ -30,6 +32,31 @@ async def send_in_batches(
         at += count
         if at >= len(records):
             return acks
+
+
+def by_partition(
+    records: Sequence[Outgoing], partitions: int, keyless: int
+) -> dict[int, list[Outgoing]]:
+    """Part records by their partitions, in order: the given one, the key's, or `keyless`.
+
+    >>> records = [Outgoing(b"u1", b"a"), Outgoing(None, b"b"), Outgoing(b"u1", b"c", partition=2)]
+    >>> parted = by_partition(records, 4, 3)
+    >>> {place: [one.value for one in group] for place, group in parted.items()}
+    {0: [b'a'], 3: [b'b'], 2: [b'c']}
+    """
+    keys = [one.key for one in records if one.partition is None and one.key is not None]
+    if len(keys) < MANY:
+        found = [partition_of(key, partitions) for key in keys]
+    else:
+        found = partitions_of(keys, partitions)
+    places = iter(found)
+    groups: dict[int, list[Outgoing]] = defaultdict(list)
+    for record in records:
+        partition = record.partition
+        if partition is None:
+            partition = keyless if record.key is None else next(places)
+        groups[partition].append(record)
+    return groups
 
 
 def fill(batch: Any, records: Sequence[Outgoing], start: int = 0) -> int:

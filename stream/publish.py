@@ -10,24 +10,25 @@ import asyncio
 import itertools
 import logging
 import random
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
-from aiokafka.partitioner import murmur2
 from msgspec import Meta
 
 from stream.access import check_access, refusal
-from stream.batches import send_in_batches
+from stream.batches import by_partition, send_in_batches
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.metrics import RETRIES
+from stream.murmur import partition_of
 from stream.outgoing import Outgoing, RecordTooLarge
 from stream.topics import LETTER_TOPIC_BYTES
+
+__all__ = ["PublishConfig", "Publisher", "partition_of"]
 
 LETTERS = "dead-letters"
 """The topic whose own limit is higher than the broker's."""
@@ -61,16 +62,6 @@ class PublishConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float, Meta(gt=0, description="pause after the first failed try, doubled each time")
     ] = 0.2
     backoff_max_s: Annotated[float, Meta(gt=0, description="the longest pause")] = 5.0
-
-
-@lru_cache(maxsize=1 << 16)
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a key: murmur2, as Kafka's own clients compute it.
-
-    >>> [partition_of(key, 4) for key in (b"u1", b"u2", b"u3")]
-    [0, 2, 2]
-    """
-    return (int(murmur2(key)) & 0x7FFFFFFF) % partitions
 
 
 class Publisher:
@@ -147,13 +138,7 @@ class Publisher:
     async def _send(self, topic: str, records: Sequence[Outgoing]) -> None:
         producer = await self._open()
         partitions = len(await producer.partitions_for(topic))
-        keyless = next(self._turn) % partitions
-        groups: dict[int, list[Outgoing]] = defaultdict(list)
-        for record in records:
-            partition = record.partition
-            if partition is None:
-                partition = keyless if record.key is None else partition_of(record.key, partitions)
-            groups[partition].append(record)
+        groups = by_partition(records, partitions, next(self._turn) % partitions)
         acks = await asyncio.gather(
             *(
                 send_in_batches(producer, topic, partition, group)

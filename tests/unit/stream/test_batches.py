@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
-from stream.batches import fill
+from stream.batches import by_partition, fill
+from stream.murmur import MANY
 from stream.outgoing import Outgoing
 
 
@@ -58,3 +59,15 @@ def test_one_that_is_larger_than_a_batch_has_one_of_its_own() -> None:
     while sum(counts) < len(many):
         counts.append(fill(BatchBuilder(1_000, 0), many, sum(counts)))
     assert counts == [1, 1, 1]
+
+
+def test_many_records_are_parted_as_few_are() -> None:
+    many = [Outgoing(b"u%d" % n if n % 5 else None, b"%d" % n) for n in range(2 * MANY)]
+    many[7] = Outgoing(b"u7", b"7", partition=1)
+    parted = by_partition(many, 4, 2)
+    for place, group in parted.items():
+        numbers = [int(one.value or b"") for one in group]
+        assert numbers == sorted(numbers)
+        for one in group:
+            assert by_partition([one], 4, 2) == {place: [one]}
+    assert sum(map(len, parted.values())) == len(many)
