@@ -73,7 +73,8 @@ class ShortTexts:
     def __init__(self) -> None:
         self._directions_ES = torch.zeros(0, 0)
         self._made_of = 0
-        self._short_IS = torch.zeros(0, 0)
+        self._short_SI = torch.zeros(0, 0)
+        """A column per item: read along its rows, it is scanned twice as fast for a single user."""
 
     def follow(self, text_IE: Tensor, changed_N: NDArray[np.int64]) -> None:
         """Take new and changed rows in."""
@@ -82,22 +83,20 @@ class ShortTexts:
             self._made_of = items
             every = text_IE[:: max(1, items // SAMPLE)]
             self._directions_ES = torch.linalg.eigh(every.T @ every).eigenvectors[:, -SHORT:]
-            self._short_IS = text_IE @ self._directions_ES
+            self._short_SI = (text_IE @ self._directions_ES).T.contiguous()
             return
-        if items > len(self._short_IS):
-            grown = torch.zeros(
-                items + items // 4, self._short_IS.shape[1], device=self._short_IS.device
-            )
-            grown[: len(self._short_IS)] = self._short_IS
-            self._short_IS = grown
+        room = self._short_SI.shape[1]
+        if items > room:
+            more_SN = self._short_SI.new_zeros(len(self._short_SI), items + items // 4 - room)
+            self._short_SI = torch.cat([self._short_SI, more_SN], dim=1)
         at = torch.from_numpy(changed_N).to(text_IE.device)
-        self._short_IS[at] = text_IE[at] @ self._directions_ES
+        self._short_SI[:, at] = (text_IE[at] @ self._directions_ES).T
 
     def nearest(
         self, pooled_BE: Tensor, text_IE: Tensor, count: int, shut_N: Tensor | None = None
     ) -> Tensor:
         """Rows whose texts are nearest to each text, nearly all of them: (B, C) in no order."""
-        about_BI = (pooled_BE @ self._directions_ES) @ self._short_IS[: len(text_IE)].T
+        about_BI = (pooled_BE @ self._directions_ES) @ self._short_SI[:, : len(text_IE)]
         row_BN = tops(about_BI, round(LOOKED_AT * count), shut_N)
         whole_BNE = text_IE.index_select(0, row_BN.flatten()).view(*row_BN.shape, -1)
         like_BN = torch.bmm(whole_BNE, pooled_BE[:, :, None])[:, :, 0]
