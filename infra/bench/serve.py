@@ -42,7 +42,7 @@ def measure(run: Run) -> Iterable[Bar]:
     """Ask as one user, as a hundred at once, and steadily."""
     shop = BigShop(run.sized(ITEMS, 500), run.sized(USERS, 100), round(time.time() * 1000))
     seconds = max(3.0, SECONDS * min(1.0, run.size))
-    with serving(run, shop) as kafka:
+    with serving(run, shop) as (kafka, _):
 
         def ask(how: str, number: int) -> Mapping[str, float]:
             words = (kafka.bootstrap_servers, shop.users, number, seconds)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from features.catalog import Catalog
 from features.store_config import StoreConfig
@@ -34,13 +33,7 @@ COUNTED = 50_000
 
 
 @contextlib.contextmanager
-def serving(
-    run: Run,
-    shop: BigShop,
-    *,
-    command: Callable[[str], Sequence[str]] = worker_command,
-    **values: object,
-) -> Iterator[KafkaConfig]:
+def serving(run: Run, shop: BigShop, **values: object) -> Iterator[tuple[KafkaConfig, Child]]:
     """Have the role at work, its catalogue read and its version in use.
 
     Parameters
@@ -49,8 +42,6 @@ def serving(
         Where to work, and whom to tell.
     shop
         Catalogue, users and version.
-    command
-        What to run for the role: a profiler in front of it, for instance.
     values
         Settings, with `__` for the point.
     """
@@ -69,14 +60,15 @@ def serving(
             "the bench",
         )
         environ = child_environment("serving", settings, os.environ)
-        role = Child("serving", data, environ, command("serving"))
+        role = Child("serving", data, environ, worker_command("serving"))
         role.start()
         try:
             _wait(role)
             run.say("the role is ready")
-            yield kafka
+            yield kafka, role
         finally:
-            _end(role)
+            role.ask_to_stop()
+            role.end(STOP_S)
 
 
 async def prepare(run: Run, shop: BigShop, kafka: KafkaConfig) -> None:
@@ -109,11 +101,3 @@ def _wait(role: Child) -> None:
             message = f"the serving role is not ready: {role.reason()}"
             raise Failed(message)
         time.sleep(0.2)
-
-
-def _end(role: Child) -> None:
-    """Ask the whole group: a profiler in front of the role doesn't pass a signal on."""
-    if role.pid is not None and role.exit_code() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(role.pid, signal.SIGINT)
-    role.end(STOP_S)
