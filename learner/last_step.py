@@ -108,7 +108,7 @@ def _weight(layer: Any) -> tuple[Tensor, Tensor | None]:
 
 
 def _heads(flat: Tensor, attention: Any) -> Tensor:
-    return flat.unflatten(-1, (-1, attention.head_dim))
+    return flat.view(*flat.shape[:-1], -1, attention.head_dim)
 
 
 def _turning(layer: Any, attention: Any, read_BTD: Tensor) -> Tensor:
@@ -124,6 +124,6 @@ def _turning(layer: Any, attention: Any, read_BTD: Tensor) -> Tensor:
 
 def _turned(heads_BTHC: Tensor, turn: Tensor) -> Tensor:
     """Each pair of coordinates turned by its step's angle: (B, H, T, C)."""
-    pairs = torch.view_as_complex(heads_BTHC.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(heads_BTHC.float().view(*heads_BTHC.shape[:-1], -1, 2))
     turned = torch.view_as_real(pairs * turn[..., None, :]).flatten(-2)
     return turned.to(heads_BTHC.dtype).transpose(1, 2)

@@ -65,7 +65,7 @@ class Group:
         """The examples of all, by the processes' numbers."""
         mine = {name: getattr(past, name) for name in _HISTORY} | {"target_B": target_B}
         parts = self._gathered(mine)
-        pasts = [Histories(*(part[name] for name in _HISTORY)) for part in parts]
+        pasts = [_histories(part) for part in parts]
         start = sum(len(one) for one in pasts[: self.rank])
         return Everyone(
             joined(pasts),
@@ -99,7 +99,9 @@ class Group:
         share = mine / max(self.count(mine), 1)
         flat = torch.cat([_gradient(p).flatten() for p in learnt]) * share
         dist.all_reduce(flat)
-        for parameter, part in zip(learnt, flat.split([p.numel() for p in learnt]), strict=True):
+        for parameter, part in zip(
+            learnt, torch.split(flat, [p.numel() for p in learnt]), strict=True
+        ):
             parameter.grad = part.view_as(parameter).clone()
 
     def rows(
@@ -128,6 +130,10 @@ class Group:
             load(part[: int(size)].numpy().tobytes())
             for part, size in zip(parts, sizes, strict=True)
         ]
+
+
+def _histories(part: Mapping[str, Any]) -> Histories:
+    return Histories(*(part[name] for name in _HISTORY))
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ _VIEWS = ("view", "expand", "permute", "transpose", "slice", "select", "t.", "al
 TRIES = 5
 
 
-class Moved(TorchDispatchMode):
+class Moved(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that operations read and write.
 
     >>> with Moved() as moved:
@@ -31,7 +31,7 @@ class Moved(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = 0
 
     def __torch_dispatch__(

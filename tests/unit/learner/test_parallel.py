@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -35,8 +36,8 @@ def test_two_processes_end_with_equal_weights_and_learn_as_well_as_one() -> None
 
 
 @pytest.fixture
-def group() -> Iterator[Group]:
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+def group(tmp_path: Path) -> Iterator[Group]:
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
     yield Group()
     dist.destroy_process_group()
 
