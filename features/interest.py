@@ -9,8 +9,10 @@ Shapes: `W` the width of the text vectors, `D` = 64.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from math import sqrt
+from sys import intern
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from features.catalog import UNKNOWN, Catalog
 from features.store import VECTOR_WIDTH
-from stream.events import Event
+from stream.events import Event, ItemVector
 
 _SEED = 20_240_229
 _GRID = 2.0**-14
@@ -121,12 +123,16 @@ def projection(width: int) -> NDArray[np.float32]:
 
 
 class ItemFacts(NamedTuple):
-    """What a profile needs to know of an item; the vector is `None` where there is no text."""
+    """What a profile needs to know of an item; the vector is `None` where there is no text.
+
+    The department is the category's top level.
+    """
 
     vector_D: NDArray[np.float32] | None = None
     category: str = ""
     brand: str = ""
     price: float | None = None
+    department: str = ""
 
 
 NO_FACTS = ItemFacts()
@@ -140,26 +146,43 @@ class ItemSpace:
         self._catalog = catalog
         self._projection_WD = projection(catalog.width)
         self._known: dict[int, tuple[object, ItemFacts]] = {}
+        self._by_id: dict[str, ItemFacts] = {}
+        self._version = catalog.version
 
     def facts(self, item_id: str) -> ItemFacts:
         """What is known of an item, `NO_FACTS` if nothing."""
+        return self.facts_of((item_id,))[0]
+
+    def facts_of(self, item_ids: Iterable[str]) -> list[ItemFacts]:
+        """What is known of many items, in their order."""
+        if self._version != self._catalog.version:
+            self._by_id.clear()
+            self._version = self._catalog.version
+        find, look = self._by_id.get, self._look
+        return [find(item_id) or look(item_id) for item_id in item_ids]
+
+    def _look(self, item_id: str) -> ItemFacts:
         row = self._catalog.row(item_id)
         if row == UNKNOWN:
             return NO_FACTS
         item = self._catalog.item(row)
         known = self._known.get(row)
-        if known is not None and known[0] is item:
-            return known[1]
+        if known is None or known[0] is not item:
+            known = self._known[row] = (item, self._facts(row, item))
+        self._by_id[item_id] = known[1]
+        return known[1]
+
+    def _facts(self, row: int, item: ItemVector) -> ItemFacts:
         vector_D = self._catalog.vectors[row] @ self._projection_WD
         norm = float(np.linalg.norm(vector_D))
-        facts = ItemFacts(
+        category = intern(category_name(item.category))
+        return ItemFacts(
             vector_D / norm if norm > 0 else None,
-            category_name(item.category),
+            category,
             item.brand[:MAX_NAME_CHARS],
             item.price,
+            intern(category.partition(" > ")[0]),
         )
-        self._known[row] = (item, facts)
-        return facts
 
 
 SAME_DEPARTMENT = 0.5
@@ -174,25 +197,34 @@ give between and within categories. They speak where a shop has no categories.""
 def likeness(facts: Sequence[ItemFacts]) -> list[float]:
     """How much each item is like the last of them, from 0 to 1: by category, else by text.
 
-    >>> tea, mug, bike = (ItemFacts(category=c) for c in ("Home > Tea", "Home > Mugs", "Bikes"))
+    >>> tea, mug, bike = (
+    ...     ItemFacts(category=name, department=name.partition(" > ")[0])
+    ...     for name in ("Home > Tea", "Home > Mugs", "Bikes")
+    ... )
     >>> likeness([tea, mug, bike, tea])
     [1.0, 0.5, 0.0, 1.0]
     """
     newest = facts[-1]
-    department = newest.category.partition(" > ")[0]
-    out: list[float] = []
-    for item in facts:
-        if item is newest or (item.category and item.category == newest.category):
-            out.append(1.0)
-        elif item.category and department:
-            same = item.category.partition(" > ")[0] == department
-            out.append(SAME_DEPARTMENT if same else 0.0)
-        elif item.vector_D is not None and newest.vector_D is not None:
-            cosine = float(item.vector_D @ newest.vector_D)
-            out.append(min(1.0, max(0.0, (cosine - UNLIKE) / (ALIKE - UNLIKE))))
-        else:
-            out.append(0.0)
-    return out
+    category, department = newest.category, newest.department
+    if category and all(item.category for item in facts):
+        return [
+            1.0
+            if item.category == category
+            else (SAME_DEPARTMENT if item.department == department else 0.0)
+            for item in facts
+        ]
+    return [_alike(item, newest) for item in facts]
+
+
+def _alike(item: ItemFacts, newest: ItemFacts) -> float:
+    if item is newest or (item.category and item.category == newest.category):
+        return 1.0
+    if item.category and newest.category:
+        return SAME_DEPARTMENT if item.department == newest.department else 0.0
+    if item.vector_D is not None and newest.vector_D is not None:
+        cosine = float(item.vector_D @ newest.vector_D)
+        return min(1.0, max(0.0, (cosine - UNLIKE) / (ALIKE - UNLIKE)))
+    return 0.0
 
 
 def category_name(path: tuple[str, ...]) -> str:
@@ -204,7 +236,7 @@ def category_name(path: tuple[str, ...]) -> str:
     return " > ".join(path)[:MAX_NAME_CHARS]
 
 
-class Interests(msgspec.Struct, frozen=True, array_like=True):
+class Interests(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The two interest vectors of a user, as little-endian float16; empty before the first item.
 
     They are rounded to float16 after every event, not when they are saved, so that it makes no
@@ -217,7 +249,10 @@ class Interests(msgspec.Struct, frozen=True, array_like=True):
 
     def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The short-term and the long-term vector, each of shape (D,)."""
-        return _unpack(self.short), _unpack(self.long)
+        if not self.short:
+            return _NOTHING, _NOTHING
+        short_D, long_D = _unpack(self.short, self.long)
+        return short_D, long_D
 
 
 def pull(
@@ -243,18 +278,21 @@ def pull(
         packed = _pack(vector_D)
         return Interests(packed, packed, weight)
     pulls = interests.pulls + weight
-    short_D, long_D = interests.vectors()
     # While there are few events, the mean of them all: else the first item would stay in the
     # long-term interest for the length of its half-life.
     keep_short = 0.5 ** (1 / config.short_half_life_events)
     keep_long = 0.5 ** (1 / config.long_half_life_events)
     step_short = weight * max(1 - keep_short, 1 / (1 + pulls)) * keep_short**later_events
     step_long = weight * max(1 - keep_long, 1 / (1 + pulls)) * keep_long**later_events
-    return Interests(
-        _pack(short_D + step_short * (vector_D - short_D)),
-        _pack(long_D + step_long * (vector_D - long_D)),
-        pulls,
-    )
+    both_2D = _unpack(interests.short, interests.long)
+    way_2D = vector_D - both_2D
+    way_2D *= np.array(((step_short,), (step_long,)), np.float32)
+    way_2D += both_2D
+    packed_2D = way_2D.astype("<f2")
+    packed = packed_2D.tobytes()
+    short, long = packed[:_PACKED_BYTES], packed[_PACKED_BYTES:]
+    _keep(short, long, packed_2D.astype(np.float32))
+    return Interests(short, long, pulls)
 
 
 def divergence(interests: Interests) -> float:
@@ -266,16 +304,39 @@ def divergence(interests: Interests) -> float:
     """
     if not interests.short:
         return 0.0
-    short_D, long_D = interests.vectors()
-    norms = float(np.linalg.norm(short_D)) * float(np.linalg.norm(long_D))
-    return 1.0 - float(short_D @ long_D) / norms if norms > 0 else 0.0
+    both_2D = _unpack(interests.short, interests.long)
+    (of_short, across), (_, of_long) = (both_2D @ both_2D.T).tolist()
+    norms = sqrt(of_short * of_long)
+    return 1.0 - across / norms if norms > 0 else 0.0
+
+
+_PACKED_BYTES = 2 * VECTOR_WIDTH
+_NOTHING = np.zeros(VECTOR_WIDTH, np.float32)
+_NOTHING.setflags(write=False)
 
 
 def _pack(vector_D: NDArray[np.float32]) -> bytes:
     return vector_D.astype("<f2").tobytes()
 
 
-def _unpack(packed: bytes) -> NDArray[np.float32]:
-    if not packed:
-        return np.zeros(VECTOR_WIDTH, np.float32)
-    return np.frombuffer(packed, dtype="<f2").astype(np.float32)
+_unpacked: dict[tuple[bytes, bytes], NDArray[np.float32]] = {}
+"""The newest vectors, unpacked: of most events the one before is the same user's."""
+
+_UNPACKED_MAX = 64
+
+
+def _unpack(short: bytes, long: bytes) -> NDArray[np.float32]:
+    """Both vectors, shape (2, D); not to be written to."""
+    known = _unpacked.get((short, long))
+    if known is not None:
+        return known
+    packed_2D = np.frombuffer(short + long, "<f2").reshape(2, VECTOR_WIDTH)
+    return _keep(short, long, packed_2D.astype(np.float32))
+
+
+def _keep(short: bytes, long: bytes, both_2D: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(_unpacked) >= _UNPACKED_MAX:
+        _unpacked.clear()
+    both_2D.setflags(write=False)
+    _unpacked[short, long] = both_2D
+    return both_2D

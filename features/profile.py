@@ -26,6 +26,7 @@ otherwise nothing, because nobody knows any more which of those items came first
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
@@ -34,7 +35,7 @@ import msgspec
 
 from features.interest import InterestConfig, Interests, ItemSpace, divergence, likeness, pull
 from features.profile_state import Mark, Profile
-from features.shift import Detector, ShiftState, evidence, moved
+from features.shift import LEAST_PAST, LEAST_RECENT, Detector, ShiftState, evidence, moved
 from features.store import UserFeatures
 from stream.events import KINDS, Event, Example, InterestShift, Step
 from stream.seen import remember
@@ -86,14 +87,17 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
         return Applied(_heard(profile, event, raw))
 
     space, _, config = model
-    at = bisect_right(profile.steps, event.ts_ms, key=_time)
+    at = len(profile.steps)
+    if at and event.ts_ms < profile.steps[-1].ts_ms:
+        at = bisect_right(profile.steps, event.ts_ms, key=_time)
     later_events = len(profile.steps) - at
     step = Step(event.item_id, event.kind, event.ts_ms, event.rating)
     steps = (*profile.steps[:at], step, *profile.steps[at:])
     seen = profile.seen
-    for dropped in steps[:-MAX_STEPS]:
-        seen = remember(seen, dropped.item_id)
-    steps = steps[-MAX_STEPS:]
+    if len(steps) > MAX_STEPS:
+        for dropped in steps[:-MAX_STEPS]:
+            seen = remember(seen, dropped.item_id)
+        steps = steps[-MAX_STEPS:]
     facts = space.facts(event.item_id)
     weight = config.weight(event)
     interests = profile.interests
@@ -102,7 +106,9 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
     shift, report = profile.shift, None
     if not later_events:
         shift, report = _watch(profile, event, steps, interests, model)
-    kind = KINDS.index(event.kind)
+    counts = list(profile.counts)
+    counts[KINDS.index(event.kind)] += 1
+    rating, price = event.rating, facts.price if event.price is None else event.price
     example = Example(
         event_id=event.event_id,
         user_id=event.user_id,
@@ -114,19 +120,19 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
         offset=place.offset,
         history=profile.steps[:at],
         user_events=profile.events,
-        rating=event.rating,
+        rating=rating,
         seen=profile.seen if at else b"",
     )
     known = profile.events > 0
     after = Profile(
         steps=steps,
         seen=seen,
-        counts=tuple(n + (code == kind) for code, n in enumerate(profile.counts)),
+        counts=tuple(counts),
         categories=_prefer(profile.categories, facts.category, weight),
         brands=_prefer(profile.brands, facts.brand, weight),
-        price=profile.price.add(event.price if event.price is not None else facts.price),
-        rating=profile.rating.add(event.rating),
-        sentiment=profile.sentiment.add(None if event.rating is None else (event.rating - 3) / 2),
+        price=profile.price if price is None else profile.price.add(price),
+        rating=profile.rating if rating is None else profile.rating.add(rating),
+        sentiment=profile.sentiment if rating is None else profile.sentiment.add((rating - 3) / 2),
         interests=interests,
         shift=shift,
         ids=(profile.ids + event_hash)[-8 * _MAX_IDS :],
@@ -150,10 +156,10 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
         user_id=user_id,
         updated_ms=profile.last_ms,
         last_event_id=profile.last_event_id,
-        recent_items=tuple(step.item_id for step in profile.steps),
-        recent_kinds=tuple(step.kind for step in profile.steps),
-        recent_ts_ms=tuple(step.ts_ms for step in profile.steps),
-        recent_ratings=tuple(step.rating or 0.0 for step in profile.steps),
+        recent_items=tuple([step.item_id for step in profile.steps]),
+        recent_kinds=tuple([step.kind for step in profile.steps]),
+        recent_ts_ms=tuple([step.ts_ms for step in profile.steps]),
+        recent_ratings=tuple([step.rating or 0.0 for step in profile.steps]),
         seen=profile.seen,
         short_vector=tuple(short_D.tolist()) if known else (),
         long_vector=tuple(long_D.tolist()) if known else (),
@@ -178,7 +184,12 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
 def _raw_place(source: str) -> Place | None:
     """Where an event's raw record stood, its topic and partition as one number."""
     raw, _, offset = source.rpartition("-")
-    return Place(crc32(raw.encode()), int(offset)) if offset.isdecimal() else None
+    return Place(_code_of(raw), int(offset)) if offset.isdecimal() else None
+
+
+@lru_cache(maxsize=1024)
+def _code_of(raw: str) -> int:
+    return crc32(raw.encode())
 
 
 def _applied(
@@ -222,18 +233,20 @@ def _watch(
     now = divergence(interests)
     detector_state, risen = detector.step(before.detector, now)
     agreed = config.shift_agree_events if risen else max(0, before.agreed - 1)
-    quiet = msgspec.structs.replace(
-        before,
-        detector=detector_state,
-        divergence=now,
-        cooldown=max(0, before.cooldown - 1),
-        agreed=agreed,
+    quiet = ShiftState(
+        detector_state,
+        now,
+        max(0, before.cooldown - 1),
+        before.count,
+        before.last_ms,
+        before.last_to,
+        agreed,
     )
-    if before.cooldown:
+    if before.cooldown or len(steps) < LEAST_PAST + LEAST_RECENT:
         return quiet, None
-    facts = [space.facts(step.item_id) for step in steps]
-    found = evidence(likeness(facts), config.shift_window_events)
-    if found < (config.shift_evidence_agreed if agreed else config.shift_evidence):
+    facts = space.facts_of([step.item_id for step in steps])
+    enough = config.shift_evidence_agreed if agreed else config.shift_evidence
+    if evidence(likeness(facts), config.shift_window_events, enough) < enough:
         return quiet, None
     window = config.shift_window_events
     recent = zip(steps[-window:], facts[-window:], strict=True)

@@ -16,7 +16,7 @@ VERSION = 2
 newer version remembered. States of version 1, which had no `seen`, are read."""
 
 
-class Mark(msgspec.Struct, frozen=True, array_like=True):
+class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far a partition was applied to this user."""
 
     offset: int = -1
@@ -31,7 +31,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
         return Mark(offset, max(received_ms, self.received_ms))
 
 
-class Mean(msgspec.Struct, frozen=True, array_like=True):
+class Mean(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A running mean."""
 
     n: int = 0
@@ -44,7 +44,7 @@ class Mean(msgspec.Struct, frozen=True, array_like=True):
         return Mean(self.n + 1, self.value + (value - self.value) / (self.n + 1))
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The state of one user; `encode` and `decode` turn it into bytes and back."""
 
     steps: tuple[Step, ...] = ()
@@ -78,7 +78,7 @@ EMPTY = Profile()
 # As bytes ---------------------------------------------------------------------------------------
 
 
-class _Packed(msgspec.Struct, frozen=True, array_like=True):
+class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A profile on its way to the table: the steps column by column, times as differences."""
 
     version: int
@@ -137,15 +137,17 @@ def encode(profile: Profile) -> bytes:
     >>> decode(encode(EMPTY)) == EMPTY
     True
     """
-    times = [step.ts_ms for step in profile.steps]
-    rated = any(step.rating is not None for step in profile.steps)
+    steps = profile.steps
+    times = [step.ts_ms for step in steps]
+    ratings = [step.rating for step in steps]
+    rated = ratings.count(None) < len(ratings)
     return _encode(
         _Packed(
             version=VERSION,
-            items=tuple(step.item_id for step in profile.steps),
-            kinds=bytes(KINDS.index(step.kind) for step in profile.steps),
+            items=tuple([step.item_id for step in steps]),
+            kinds=bytes([_CODES[step.kind] for step in steps]),
             times=(*times[:1], *(later - earlier for earlier, later in pairwise(times))),
-            ratings=tuple(_short(step.rating) for step in profile.steps) if rated else (),
+            ratings=tuple(map(_short, ratings)) if rated else (),
             **{name: getattr(profile, name) for name in _SAME},
         )
     )
@@ -174,8 +176,10 @@ def decode(value: bytes) -> Profile:
     )
     return Profile(
         steps=tuple(
-            Step(item_id, KINDS[kind], ts_ms, None if rating is None else float(rating))
-            for item_id, kind, ts_ms, rating in rows
+            [
+                Step(item_id, KINDS[kind], ts_ms, None if rating is None else float(rating))
+                for item_id, kind, ts_ms, rating in rows
+            ]
         ),
         **{name: getattr(packed, name) for name in _SAME},
     )
@@ -198,6 +202,7 @@ def is_older(value: bytes, than: bytes) -> bool:
     return same and other.applied.covers(mine.applied.offset, mine.applied.received_ms)
 
 
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
 _SAME = tuple(name for name in Profile.__struct_fields__ if name != "steps")
 
 

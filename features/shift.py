@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 
-class DetectorState(msgspec.Struct, frozen=True, array_like=True):
+class DetectorState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a Page-Hinkley detector remembers between two values."""
 
     n: int = 0
@@ -35,7 +35,7 @@ class Detector(Protocol):
         """Take one value; return the new state, and whether the values have risen for good."""
 
 
-class ShiftState(msgspec.Struct, frozen=True, array_like=True):
+class ShiftState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is remembered of a user's shifts."""
 
     detector: DetectorState = DetectorState()
@@ -60,7 +60,7 @@ LEAST_RECENT, LEAST_PAST = 3, 8
 """Events on each side of a change, without which there is nothing to compare."""
 
 
-def evidence(like_T: Sequence[float], recent: int) -> float:
+def evidence(like_T: Sequence[float], recent: int, least: float = 0.0) -> float:
     """How much the newest events speak for a move to what the newest is about, in nats.
 
     The generalised likelihood ratio of a change in the last `recent` events [1]_: before it, events
@@ -73,6 +73,8 @@ def evidence(like_T: Sequence[float], recent: int) -> float:
         How much each of the user's events, oldest first, is like the newest: from 0 to 1.
     recent
         How long ago the change may be, in events.
+    least
+        Evidence below this may be given as 0, which is found out sooner.
 
     Examples
     --------
@@ -86,18 +88,27 @@ def evidence(like_T: Sequence[float], recent: int) -> float:
     ----------
     .. [1] Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist., 1971.
     """
-    total, best, since = sum(like_T), 0.0, 0.0
-    seen: dict[float, int] = {}
-    for back in range(1, min(recent, len(like_T) - LEAST_PAST) + 1):
-        like = like_T[-back]
-        since += like
-        seen[like] = seen.get(like, 0) + 1
+    length, since, best = len(like_T), 0.0, 0.0
+    # As if `PRIOR_EVENTS` more had come before the first.
+    total = sum(like_T) + PRIOR_EVENTS * PRIOR_LIKE
+    for back in range(1, min(recent, length - LEAST_PAST) + 1):
+        since += like_T[-back]
         if back < LEAST_RECENT:
             continue
-        usual = (total - since + PRIOR_EVENTS * PRIOR_LIKE) / (len(like_T) - back + PRIOR_EVENTS)
-        ratio = sum(n * log(1 - NEW_SHARE + NEW_SHARE * x / usual) for x, n in seen.items())
+        usual = (total - since) / (length - back + PRIOR_EVENTS)
+        # No more than if all of them were equally like (Jensen), which is quick to tell.
+        most = back * log(1 - NEW_SHARE + NEW_SHARE * since / (back * usual))
+        if most + _ROUNDING < max(best, least):
+            continue
+        counts: dict[float, int] = {}
+        for like in like_T[-back:]:
+            counts[like] = counts.get(like, 0) + 1
+        ratio = sum(n * log(1 - NEW_SHARE + NEW_SHARE * x / usual) for x, n in counts.items())
         best = max(best, ratio)
     return best
+
+
+_ROUNDING = 1e-6
 
 
 class Move(NamedTuple):
