@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -54,7 +54,9 @@ def loops(events: str, device: str, threads: str) -> dict[str, float]:
         for at in range(len(examples) // size):
             part = examples[at * size : (at + 1) * size]
             apart = at % TIMED_APART == TIMED_APART - 1
-            with in_parts(where) if apart else nullcontext({}) as shares:
+            timed: AbstractContextManager[dict[str, float]]
+            timed = in_parts(where) if apart else nullcontext({})
+            with timed as shares:
                 began = now_s(where)
                 report = learner.learn_many(part)
                 learnt = now_s(where)

@@ -67,7 +67,7 @@ def main() -> int:
     logging.getLogger("stream.refusals").setLevel(logging.CRITICAL)
     if faults == "on":
         stream.ingest.parse_event = faulty_parse  # type: ignore[attr-defined]
-        stream.ingest.parse_together = faulty_together  # type: ignore[attr-defined]
+        stream.ingest.parse_together = faulty_together  # type: ignore[attr-defined, assignment]
         features.agent.apply = faulty_apply  # type: ignore[attr-defined]
     kafka = KafkaConfig(
         bootstrap_servers=bootstrap, topic_prefix=prefix, partitions=int(partitions)

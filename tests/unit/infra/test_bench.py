@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from infra.bench.apart import Failed, apart
 from infra.bench.bar import Bar, Run
-from infra.commands.bench import bench
+from infra.commands.bench import NAMES, bench
 
 
 @pytest.fixture
@@ -58,6 +59,11 @@ def test_each_figure_is_an_object(ingest: Iterator[list[Run]], tmp_path: Path) -
 def test_words_say_whether_a_bar_holds(ingest: Iterator[list[Run]]) -> None:
     done = CliRunner().invoke(bench, ["ingest"])
     assert done.stdout.splitlines()[1] == "ingest/faust: 9 events/s; ratio 3; ≥ 2: holds"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_a_module(name: str) -> None:
+    assert find_spec(f"infra.bench.{name.replace('-', '_')}") is not None
 
 
 def squares(*words: str) -> dict[str, float]:
