@@ -17,10 +17,10 @@ def stand_ins(*modules: ModuleType) -> Iterator[None]:
     was taken from it: whoever imports such a module then gets the real one.
 
     >>> import sys
-    >>> with stand_ins(slim("colorsys", rgb_to_hsv="nobody")):
-    ...     from colorsys import rgb_to_hsv
-    >>> rgb_to_hsv, "colorsys" in sys.modules
-    ('nobody', False)
+    >>> with stand_ins(slim("heavy_module", answer=42)):
+    ...     from heavy_module import answer
+    >>> answer, "heavy_module" in sys.modules
+    (42, False)
     """
     new = {module.__name__: module for module in modules if module.__name__ not in sys.modules}
     sys.modules.update(new)
