@@ -20,7 +20,7 @@ SEED = 510
 """A worker wakes, after its session, between its states and their changelog."""
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S + 60)
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_nothing_is_lost_or_double(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.chaos", "--kills", "4", "--events", "2500"]
