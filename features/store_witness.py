@@ -132,9 +132,13 @@ class Witness:
         }
 
     def mark(self, run: Run) -> UserFeatures:
-        """The witness of a run's partition, to be written with the run's rows."""
+        """The witness of a run's partition, to be written with the run's rows.
+
+        A run that comes again, after a rebalance, takes nothing back of how far the rows go.
+        """
         found = self._found.get(run.partition, _NOTHING)
-        return found.next(run.last_offset, whole=True).row(run.partition)
+        offset = max(run.last_offset, found.offset) if found.whole else run.last_offset
+        return found.next(offset, whole=True).row(run.partition)
 
     def wrote(self, run: Run) -> None:
         """The rows of a run are in the store, with its witness."""

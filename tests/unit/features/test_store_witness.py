@@ -167,6 +167,15 @@ def test_who_was_filling_in_may_have_been_ahead_of_what_is_committed() -> None:
     assert shop.check() == 2
 
 
+def test_a_run_that_comes_again_takes_nothing_back() -> None:
+    shop = Shop()
+    shop.take(0, 5, "ann")
+    shop.take(0, 9, "bob")
+    shop.witness.expect({0: 4})  # nothing of the two was committed
+    shop.take(0, 5, "ann")
+    assert shop.check() == 0
+
+
 def test_a_witness_of_an_earlier_release_is_read() -> None:
     shop = Shop()
     name = "\x00rows-0"
