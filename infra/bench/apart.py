@@ -10,7 +10,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -29,7 +29,6 @@ def apart(
     *words: object,
     python: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    prefix: Sequence[str] = (),
 ) -> dict[str, float]:
     """Call a function of ours in a new process, and return the figures that it returned.
 
@@ -43,8 +42,6 @@ def apart(
         Another interpreter; then `function` is the path of a script that prints figures as JSON.
     environment
         Variables over the present ones.
-    prefix
-        What to run the interpreter with: a profiler, `torchrun`.
 
     Raises
     ------
@@ -52,7 +49,7 @@ def apart(
         If the process ends with an error; says its last lines.
     """
     ours = [sys.executable, "-m", "infra.bench.apart", function]
-    command = [*prefix, *(ours if python is None else [str(python), function])]
+    command = ours if python is None else [str(python), function]
     done = subprocess.run(
         [*command, *map(str, words)],
         capture_output=True,

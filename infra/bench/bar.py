@@ -68,8 +68,6 @@ class Run(NamedTuple):
         An empty folder to work in.
     size
         Share of the full sizes; below 1 for a first look, and for tests.
-    data
-        The folder of recorded logs, where there is one.
     tools
         The interpreter of an environment with what is only compared with, where there is one.
     """
@@ -77,7 +75,6 @@ class Run(NamedTuple):
     say: Callable[[str], None]
     folder: Path
     size: float = 1.0
-    data: Path | None = None
     tools: Path | None = None
 
     def sized(self, number: int, least: int = 1) -> int:

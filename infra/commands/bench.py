@@ -36,12 +36,6 @@ Examples:
     help="Share of the full sizes: below 1 for a first look.",
 )
 @click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="TIDEMILL_DATA",
-    help="Folder of recorded logs.  [TIDEMILL_DATA]",
-)
-@click.option(
     "--tools",
     type=click.Path(path_type=Path),
     default=Path(".venv/bench/bin/python"),
@@ -52,7 +46,6 @@ Examples:
 def bench(  # noqa: PLR0913, PLR0917 - one per option
     names: tuple[str, ...],
     size: float,
-    data: Path | None,
     tools: Path,
     keep: Path | None,
     as_json: bool,
@@ -77,7 +70,6 @@ def bench(  # noqa: PLR0913, PLR0917 - one per option
                 say=lambda line, name=name: click.echo(f"{name}: {line}", err=True),  # type: ignore[misc]
                 folder=folder,
                 size=size,
-                data=data,
                 tools=tools if tools.exists() else None,
             )
             for bar in module.measure(run):
