@@ -29,19 +29,14 @@ def light_imports() -> Iterator[None]:
     loaded at their first use. All is as before after the block; what is already loaded stays.
     """
     real, typeguard.typechecked = typeguard.typechecked, _unchecked
-    without_torch = "torch" not in sys.modules
-    if without_torch:
-        sys.modules["torch"] = None  # type: ignore[assignment]  # the import system's own "no"
     try:
-        with warnings.catch_warnings():
+        with stand_ins(absent=("torch",)), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             if "feast" not in sys.modules:
                 _import_feast()
             yield
     finally:
         typeguard.typechecked = real
-        if without_torch:
-            del sys.modules["torch"]
 
 
 def _import_feast() -> None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from stream.stand_ins import slim, stand_ins
+
 _NOT_CALLED = ("sklearn", "scipy")
 
 _COMPILER = "torch._dynamo"
@@ -79,28 +81,17 @@ _packages_distributions = importlib.metadata.packages_distributions
 
 
 @contextlib.contextmanager
-def _absent(modules: dict[str, ModuleType | None]) -> Iterator[None]:
-    """Whatever isn't there yet is not found, or is what is given in its place."""
-    new = {name: module for name, module in modules.items() if name not in sys.modules}
-    sys.modules.update(new)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in new:
-            del sys.modules[name]
-
-
-@contextlib.contextmanager
 def _only_what_is_called() -> Iterator[None]:
-    modules: dict[str, ModuleType | None] = dict.fromkeys(_NOT_CALLED)
-    stand_in = _COMPILER not in sys.modules
-    if stand_in:
+    modules: list[ModuleType] = []
+    if _COMPILER not in sys.modules:
         # The one name that is taken from its inside is for masks made by `vmap`.
-        inside = ModuleType(f"{_COMPILER}._trace_wrapped_higher_order_op")
-        inside.__dict__["TransformGetItemToIndex"] = contextlib.nullcontext
-        modules |= {_COMPILER: _NoCompiler(_COMPILER), inside.__name__: inside}
+        inside = f"{_COMPILER}._trace_wrapped_higher_order_op"
+        modules += [
+            _NoCompiler(_COMPILER),
+            slim(inside, TransformGetItemToIndex=contextlib.nullcontext),
+        ]
     with (
-        _absent(modules),
+        stand_ins(*modules, absent=_NOT_CALLED),
         _answering(torch.distributed, "is_available"),
         _answering(importlib.metadata, "packages_distributions", _ByName),
     ):
@@ -109,8 +100,6 @@ def _only_what_is_called() -> Iterator[None]:
         flex = "is_torch_flex_attn_available"
         with _answering(heads, flex), _answering(heads.import_utils, flex):
             yield
-    if stand_in:
-        torch.__dict__.pop("_dynamo", None)
 
 
 with _only_what_is_called():

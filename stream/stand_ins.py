@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
 
 @contextmanager
-def stand_ins(*modules: ModuleType) -> Iterator[None]:
+def stand_ins(*modules: ModuleType, absent: Iterable[str] = ()) -> Iterator[None]:
     """While something is imported for the first time, these stand for modules of their names.
 
-    A module that is already loaded stays. After the block nothing of a stand-in is left but what
-    was taken from it: whoever imports such a module then gets the real one.
+    Those that are absent are not found meanwhile, as if they weren't installed. A module that is
+    already loaded stays. After the block nothing of a stand-in is left but what was taken from it:
+    whoever imports such a module then gets the real one.
 
     >>> import sys
-    >>> with stand_ins(slim("heavy_module", answer=42)):
+    >>> with stand_ins(slim("heavy_module", answer=42), absent=("heavy_other",)):
     ...     from heavy_module import answer
-    >>> answer, "heavy_module" in sys.modules
-    (42, False)
+    ...     sys.modules["heavy_other"]
+    >>> answer, "heavy_module" in sys.modules, "heavy_other" in sys.modules
+    (42, False, False)
     """
-    new = {module.__name__: module for module in modules if module.__name__ not in sys.modules}
-    sys.modules.update(new)
+    wanted: dict[str, ModuleType | None] = dict.fromkeys(absent)
+    wanted |= {module.__name__: module for module in modules}
+    new = {name: module for name, module in wanted.items() if name not in sys.modules}
+    sys.modules.update(new)  # type: ignore[arg-type] # Python's own mark of an absent module
     try:
         yield
     finally:
         for name, module in new.items():
             del sys.modules[name]
             package, _, last = name.rpartition(".")
-            inside = vars(sys.modules[package]) if package in sys.modules else {}
-            if inside.get(last) is module:
-                del inside[last]
+            holder = sys.modules.get(package)
+            if module is not None and holder is not None and vars(holder).get(last) is module:
+                delattr(holder, last)
 
 
 def slim(name: str, **holds: object) -> ModuleType:
