@@ -8,7 +8,7 @@ refusal are found in `stream.parse_faults`, and only after a refusal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -114,103 +114,88 @@ def parse_event(
         check_id("session_id", raw.session_id)
     ts_ms = checked_time_ms(raw.ts, now_ms)
     make = RAW_EVENTS[topic_kind]
-    return make((raw,), (event_id,), (ts_ms,), (source,), (received_ms,), replayed=replayed)[0]
+    return make(raw, event_id, ts_ms, source, received_ms, replayed=replayed)
 
 
 def _clicked(
-    raws: Sequence[Click],
-    event_ids: Sequence[str],
-    times: Sequence[int],
-    sources: Sequence[str],
-    received: Sequence[int],
+    raw: Click,
+    event_id: str,
+    ts_ms: int,
+    source: str,
+    received_ms: int,
     *,
     replayed: bool = False,
-) -> list[Event]:
-    return [
-        Event(
-            event_id=event_id,
-            user_id=raw.user_id,
-            item_id=raw.item_id,
-            kind=raw.action,
-            ts_ms=ts_ms,
-            source=source,
-            received_ms=received_ms,
-            recommendation_id=raw.recommendation_id,
-            session_id=raw.session_id,
-            replayed=replayed,
-        )
-        for raw, event_id, ts_ms, source, received_ms in zip(
-            raws, event_ids, times, sources, received, strict=True
-        )
-    ]
+) -> Event:
+    return Event(
+        event_id=event_id,
+        user_id=raw.user_id,
+        item_id=raw.item_id,
+        kind=raw.action,
+        ts_ms=ts_ms,
+        source=source,
+        received_ms=received_ms,
+        recommendation_id=raw.recommendation_id,
+        session_id=raw.session_id,
+        replayed=replayed,
+    )
 
 
 def _purchased(
-    raws: Sequence[Purchase],
-    event_ids: Sequence[str],
-    times: Sequence[int],
-    sources: Sequence[str],
-    received: Sequence[int],
+    raw: Purchase,
+    event_id: str,
+    ts_ms: int,
+    source: str,
+    received_ms: int,
     *,
     replayed: bool = False,
-) -> list[Event]:
-    return [
-        Event(
-            event_id=event_id,
-            user_id=raw.user_id,
-            item_id=raw.item_id,
-            kind="purchase",
-            ts_ms=ts_ms,
-            source=source,
-            received_ms=received_ms,
-            quantity=raw.quantity,
-            price=raw.price,
-            recommendation_id=raw.recommendation_id,
-            session_id=raw.session_id,
-            replayed=replayed,
-        )
-        for raw, event_id, ts_ms, source, received_ms in zip(
-            raws, event_ids, times, sources, received, strict=True
-        )
-    ]
+) -> Event:
+    return Event(
+        event_id=event_id,
+        user_id=raw.user_id,
+        item_id=raw.item_id,
+        kind="purchase",
+        ts_ms=ts_ms,
+        source=source,
+        received_ms=received_ms,
+        quantity=raw.quantity,
+        price=raw.price,
+        recommendation_id=raw.recommendation_id,
+        session_id=raw.session_id,
+        replayed=replayed,
+    )
 
 
 def _reviewed(
-    raws: Sequence[Review],
-    event_ids: Sequence[str],
-    times: Sequence[int],
-    sources: Sequence[str],
-    received: Sequence[int],
+    raw: Review,
+    event_id: str,
+    ts_ms: int,
+    source: str,
+    received_ms: int,
     *,
     replayed: bool = False,
-) -> list[Event]:
-    return [
-        Event(
-            event_id=event_id,
-            user_id=raw.user_id,
-            item_id=raw.item_id,
-            kind="review",
-            ts_ms=ts_ms,
-            source=source,
-            received_ms=received_ms,
-            rating=raw.rating,
-            title=raw.title,
-            text=raw.text,
-            recommendation_id=raw.recommendation_id,
-            replayed=replayed,
-        )
-        for raw, event_id, ts_ms, source, received_ms in zip(
-            raws, event_ids, times, sources, received, strict=True
-        )
-    ]
+) -> Event:
+    return Event(
+        event_id=event_id,
+        user_id=raw.user_id,
+        item_id=raw.item_id,
+        kind="review",
+        ts_ms=ts_ms,
+        source=source,
+        received_ms=received_ms,
+        rating=raw.rating,
+        title=raw.title,
+        text=raw.text,
+        recommendation_id=raw.recommendation_id,
+        replayed=replayed,
+    )
 
 
-RAW_EVENTS: dict[TopicKind, Callable[..., list[Event]]] = {
+RAW_EVENTS: dict[TopicKind, Callable[..., Event]] = {
     "clicks": _clicked,
     "purchases": _purchased,
     "reviews": _reviewed,
 }
-"""What makes events of decoded records that were found good, and of columns beside them."""
+"""What makes an event of a decoded record that was found good, and of what stands beside it."""
 
 
 def parse_item(record: Record) -> Item:

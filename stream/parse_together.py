@@ -86,7 +86,9 @@ def parse_together(
     received = list(map(attrgetter("timestamp"), records))
     if not (0 < min(received) and max(received) < now_ms):
         received = [at_ms if 0 < at_ms < now_ms else now_ms for at_ms in received]
-    return RAW_EVENTS[topic_kind](raws, event_ids, times, sources, received)
+    make = RAW_EVENTS[topic_kind]
+    columns = zip(raws, event_ids, times, sources, received, strict=True)
+    return [make(*column) for column in columns]
 
 
 def _decoded(topic_kind: TopicKind, records: Sequence[Record]) -> list[Any] | None:
