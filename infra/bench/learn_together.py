@@ -14,7 +14,6 @@ import hashlib
 import os
 import sys
 import time
-import zlib
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -33,6 +32,7 @@ from learner.peers import ALONE, Peers
 from learner.ranking_metrics import gains
 from learner.state import save_ranker
 from stream.events import Example
+from stream.murmur import partition_of
 
 POINTS = 8
 """Of a curve: each a mean over as many events."""
@@ -69,15 +69,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     ndcg10_of_one: float
     seconds: float
     seconds_of_one: float
-
-
-def partition(user_id: str, partitions: int) -> int:
-    """Where a user's events go.
-
-    >>> {partition(f"user-{n}", 2) for n in range(9)}
-    {0, 1}
-    """
-    return zlib.crc32(user_id.encode()) % partitions
 
 
 def play(
@@ -143,7 +134,7 @@ def _learn(asked: argparse.Namespace, group: Group) -> None:
         asked.events, seed=asked.seed, width=width, steps=config.model.steps
     )
     examples = [
-        msgspec.structs.replace(one, partition=partition(one.user_id, group.size))
+        msgspec.structs.replace(one, partition=partition_of(one.user_id.encode(), group.size))
         for one in examples
     ]
     own = calls(examples, asked.batch, lambda one: one.partition == group.rank)
