@@ -1,7 +1,7 @@
 """Ingest beside the consumers that it is compared with, on one broker and one topic.
 
 Each consumer is a process of its own and a group of its own, and reads the same small JSON clicks
-from 4 partitions, which were sent in batches of some 1,250, compressed by lz4. They take turns,
+from 4 partitions, which were sent in batches of some 1,250, compressed by zstd. They take turns,
 several times, and the best turn of each counts, because noise only ever slows one down. Every rate
 is of the events after the first tenth (`infra.bench.meter`): starting, joining the group and
 warming up count for nobody. Stock Faust gets fewer events, because it is slow.
@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
 
-from infra.bench.apart import apart
 from infra.bench.bar import Bar, Run
+from infra.bench.contest import Side, best_rates, script
 from infra.bench.topic import broker, fill
 from stream.errors import TidemillError
 from stream.outgoing import Outgoing
@@ -36,8 +35,6 @@ OF_QUIX, OF_FAUST, OF_RAW = 5.0, 40.0, 0.4
 OURS = "infra.bench.ingest_ours"
 OTHERS = "infra.bench.ingest_others"
 
-_ROOT = Path(__file__).parents[2]
-
 
 def measure(run: Run) -> Iterable[Bar]:
     """Yield what ingest does beside Quix Streams, stock Faust and raw aiokafka."""
@@ -47,10 +44,7 @@ def measure(run: Run) -> Iterable[Bar]:
         servers = kafka.bootstrap_servers
         asyncio.run(fill(kafka, "clicks", clicks(count)))
         run.say(f"{count:,} clicks in {PARTITIONS} partitions")
-        best: dict[str, float] = {}
-        for turn in range(TURNS):
-            for name, rate in _turn(run, servers, count, turn):
-                best[name] = max(rate, best.get(name, 0.0))
+        best = best_rates(run, servers, sides(run, count), TURNS)
         _check_events(servers, TURNS * count)
     return bars(best)
 
@@ -95,26 +89,18 @@ def _bar(name: str, value: float, other: str, rates: dict[str, float], least: fl
     )
 
 
-def _turn(run: Run, servers: str, count: int, turn: int) -> Iterator[tuple[str, float]]:
-    """Let each consumer read everything once."""
-    few = max(1_000, count // FAUST_SHARE)
-    contest: dict[str, tuple[str, int, Path | None]] = {
-        "raw aiokafka": (f"{OTHERS}:raw", count, None),
-        "ingest": (f"{OURS}:whole", count, None),
-        "ingest without producing": (f"{OURS}:swallowed", count, None),
-        "stock faust": (f"{OTHERS}:stock_faust", few, None),
+def sides(run: Run, count: int) -> dict[str, Side]:
+    """Who reads how much; Quix Streams only where it is installed."""
+    found = {
+        "raw aiokafka": Side(f"{OTHERS}:raw", count),
+        "ingest": Side(f"{OURS}:whole", count),
+        "ingest without producing": Side(f"{OURS}:swallowed", count),
+        "stock faust": Side(f"{OTHERS}:stock_faust", max(1_000, count // FAUST_SHARE)),
     }
     if run.tools is not None:
-        script = str(Path(__file__).with_name("ingest_quix.py"))
-        contest["quix streams, consuming alone"] = (script, count, run.tools)
-    # A script's folder would come first on its path, and hide modules of the standard library.
-    path = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1"}
-    for name, (function, events, python) in contest.items():
-        group = f"{name.replace(' ', '-').replace(',', '')}-{turn}"
-        figures = apart(function, servers, group, events, python=python, environment=path)
-        rate, cpu_us = figures["events_per_s"], figures["cpu_us"]
-        run.say(f"{name}: {rate:,.0f} events/s, {cpu_us:.1f} µs of its own work each")
-        yield name, rate
+        quix = Side(script("ingest_quix.py"), count, python=run.tools)
+        found["quix streams, consuming alone"] = quix
+    return found
 
 
 def _check_events(servers: str, wanted: int) -> None:

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from infra.bench.apart import apart
 from infra.bench.bar import Bar, Run
+from infra.bench.contest import Side, best_rates, script
 from infra.bench.profile_shop import ProfileShop
 from infra.bench.profile_store import store_bars
 from infra.bench.topic import broker, fill
@@ -25,7 +24,6 @@ TURNS = 3
 OURS = "infra.bench.profile_ours:profile"
 QUIX = "quix streams, counting"
 
-_ROOT = Path(__file__).parents[2]
 _TOPICS = {"events": PARTITIONS, "examples": PARTITIONS, "interest-shifts": PARTITIONS}
 _OTHERS = {"forget": PARTITIONS, "item-vectors": 1, "dead-letters": 1}
 
@@ -39,13 +37,14 @@ def measure(run: Run) -> Iterable[Bar]:
 
 
 def _against_quix(run: Run, shop: ProfileShop) -> Iterator[Bar]:
-    best: dict[str, float] = {}
+    count = len(shop.events)
+    sides = {"profile": Side(OURS, count, (run.folder,))}
+    if run.tools is not None:
+        sides[QUIX] = Side(script("profile_quix.py"), count, (run.folder,), run.tools)
     with broker(run, _TOPICS | _OTHERS) as kafka:
         asyncio.run(fill(kafka, "events", shop.event_records()))
         asyncio.run(fill(kafka, "item-vectors", shop.item_records()))
-        for turn in range(TURNS):
-            for name, rate in _turn(run, kafka.bootstrap_servers, len(shop.events), turn):
-                best[name] = max(rate, best.get(name, 0.0))
+        best = best_rates(run, kafka.bootstrap_servers, sides, TURNS)
     quix = best.get(QUIX)
     ratio = best["profile"] / quix if quix else None
     yield Bar(
@@ -57,20 +56,3 @@ def _against_quix(run: Run, shop: ProfileShop) -> Iterator[Bar]:
         bar=f"≥ {QUIX}",
         holds=None if ratio is None else ratio >= 1,
     )
-
-
-def _turn(run: Run, servers: str, events: int, turn: int) -> Iterator[tuple[str, float]]:
-    contest: dict[str, tuple[str, Path | None]] = {"profile": (OURS, None)}
-    if run.tools is not None:
-        script = Path(__file__).with_name("profile_quix.py")
-        contest[QUIX] = (str(script), run.tools)
-    # A script's folder would come first on its path, and hide modules of the standard library.
-    path = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1"}
-    for name, (function, python) in contest.items():
-        group = f"{name.split()[0]}-{turn}"
-        figures = apart(
-            function, servers, group, events, run.folder, python=python, environment=path
-        )
-        rate, cpu_us = figures["events_per_s"], figures["cpu_us"]
-        run.say(f"{name}: {rate:,.0f} events/s, {cpu_us:.1f} µs of its own work each")
-        yield name, rate
