@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
-from kafka.admin import KafkaAdminClient
 
+from infra.bench.topic import create
 from infra.broker import EmbeddedKafka
 from stream.app import StreamConfig, bytes_table, guarded, make_app, run_app, run_topic
 from stream.batching import Run
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str]) -> None:
     argparse.ArgumentParser(prog=sys.argv[0], description=__doc__).parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(Path(folder)) as broker:
         servers = broker.bootstrap_servers
-        _create(servers)
+        create(servers, {TOPIC: 4})
         rates = {"publish": asyncio.run(fill(servers)), "raw": asyncio.run(raw(servers))}
         for kind in ("agent", "table"):
             command = [sys.executable, "-m", "tests.bench.transport", servers, kind]
@@ -110,11 +110,8 @@ def main(arguments: Sequence[str]) -> None:
         print(json.dumps(line), flush=True)
 
 
-def _create(servers: str) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=servers)
-    admin.create_topics({TOPIC: {"num_partitions": 4, "replication_factor": 1}})
-    admin.close()
-
-
 if __name__ == "__main__":
-    agent(*sys.argv[1:])
+    if len(sys.argv) == len(("module", "servers", "kind")):  # one agent, in a process of its own
+        agent(*sys.argv[1:])
+    else:
+        main(sys.argv[1:])
