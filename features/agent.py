@@ -1,5 +1,7 @@
 """The agent of the profile: `events` in, user state, features, examples and shifts out.
 
+Its neighbour on the same states, `features.readings_agent`, hears what reviews say.
+
 When an offset counts as done: after everything that follows from its run is written.
 
 1. The run's events are decoded and applied, user by user, to the states in the table, and all that
@@ -34,6 +36,8 @@ from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, Place, apply, features
 from features.profile_state import EMPTY, decode, encode, is_older
+from features.readings_agent import ROLE as READINGS
+from features.readings_agent import ReadingsAgent
 from features.store import OnlineStore, UserFeatures
 from features.store_witness import Witness
 from stream.app import StreamApp, bytes_table, guarded, run_topic
@@ -127,7 +131,8 @@ class ProfileAgent:
         self._publisher = publisher
         self._store = store
         self._clock = clock
-        self._model = InterestModel(ItemSpace(catalog), PageHinkleyDetector(interest), interest)
+        self.space = ItemSpace(catalog)
+        self._model = InterestModel(self.space, PageHinkleyDetector(interest), interest)
 
     async def __call__(self, run: Run) -> None:
         """Take a run through all its steps but the acknowledgement."""
@@ -261,6 +266,7 @@ def add_profile(
     table = bytes_table(app, "profiles", kafka.partitions, older=is_older)
     forgotten = Forgotten()
     forgetting = follow_forget(app, kafka, forgotten, partial(scrub_copies, app, table))
+    interest = interest or InterestConfig()
     agent = ProfileAgent(
         kafka=kafka,
         table=table,
@@ -268,8 +274,18 @@ def add_profile(
         store=store,
         catalog=catalog,
         clock=clock,
-        interest=interest or InterestConfig(),
+        interest=interest,
         forgotten=forgotten,
+    )
+    readings_agent = ReadingsAgent(
+        kafka=kafka,
+        table=table,
+        publisher=publisher,
+        store=store,
+        space=agent.space,
+        interest=interest,
+        forgotten=forgotten,
+        lock=agent.lock,
     )
     forget_agent = ForgetAgent(
         kafka=kafka,
@@ -285,6 +301,10 @@ def add_profile(
     async def profile(run: Run) -> None:
         await follower.loaded.wait()  # events before items would pull no interests
         await agent(run)
+
+    async def readings(run: Run) -> None:
+        await follower.loaded.wait()
+        await readings_agent(run)
 
     async def forget(run: Run) -> None:
         await forget_agent(run)
@@ -309,6 +329,9 @@ def add_profile(
 
     app.agent(run_topic(app, topics.events), name=ROLE)(
         guarded(app, refusals, agent.prepare)(profile)
+    )
+    app.agent(run_topic(app, topics.readings), name=READINGS)(
+        guarded(app, Refusals(READINGS, kafka, publisher, clock), readings_agent.prepare)(readings)
     )
     app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))
     # Before a partition's events are read, and anew whenever partitions move.

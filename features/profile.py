@@ -35,6 +35,7 @@ import msgspec
 
 from features.interest import InterestConfig, Interests, ItemSpace, divergence, likeness, pull
 from features.profile_state import Mark, Profile
+from features.readings import as_read, mean_sentiment
 from features.shift import LEAST_PAST, LEAST_RECENT, Detector, ShiftState, evidence, moved
 from features.store import UserFeatures
 from stream.events import KINDS, Event, Example, InterestShift, Step
@@ -108,6 +109,7 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
         shift, report = _watch(profile, event, steps, interests, model)
     counts = list(profile.counts)
     counts[KINDS.index(event.kind)] += 1
+    text = f"{event.title}\n{event.text}".strip() if event.title or event.text else ""
     rating, price = event.rating, facts.price if event.price is None else event.price
     example = Example(
         event_id=event.event_id,
@@ -118,10 +120,11 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
         received_ms=event.received_ms,
         partition=place.partition,
         offset=place.offset,
-        history=profile.steps[:at],
+        history=as_read(profile.steps[:at], profile.readings),
         user_events=profile.events,
         rating=rating,
         seen=profile.seen if at else b"",
+        text=text,
     )
     known = profile.events > 0
     after = Profile(
@@ -144,6 +147,7 @@ def apply(profile: Profile, event: Event, place: Place, model: InterestModel) ->
         last_event_id=event.event_id,
         first_ms=min(profile.first_ms, event.ts_ms) if known else event.ts_ms,
         last_ms=max(profile.last_ms, event.ts_ms),
+        readings=profile.readings,
     )
     return Applied(after, example, report)
 
@@ -152,6 +156,7 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
     """The row of the online store that says what is known of a user."""
     short_D, long_D = profile.interests.vectors()
     known = bool(profile.interests.short)
+    steps, read = as_read(profile.steps, profile.readings), mean_sentiment(profile.readings)
     return UserFeatures(
         user_id=user_id,
         updated_ms=profile.last_ms,
@@ -159,7 +164,7 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
         recent_items=tuple([step.item_id for step in profile.steps]),
         recent_kinds=tuple([step.kind for step in profile.steps]),
         recent_ts_ms=tuple([step.ts_ms for step in profile.steps]),
-        recent_ratings=tuple([step.rating or 0.0 for step in profile.steps]),
+        recent_ratings=tuple([step.rating or 0.0 for step in steps]),
         seen=profile.seen,
         short_vector=tuple(short_D.tolist()) if known else (),
         long_vector=tuple(long_D.tolist()) if known else (),
@@ -173,7 +178,7 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
         top_brand=_top(profile.brands),
         mean_price=profile.price.value,
         mean_rating=profile.rating.value,
-        mean_sentiment=profile.sentiment.value,
+        mean_sentiment=profile.sentiment.value if read is None else read,
         divergence=profile.shift.divergence,
         shifts=profile.shift.count,
         last_shift_ms=profile.shift.last_ms,

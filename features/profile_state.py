@@ -7,13 +7,15 @@ from itertools import accumulate, pairwise
 import msgspec
 
 from features.interest import Interests
+from features.readings import NOTHING_READ, Readings
 from features.shift import ShiftState
 from stream.errors import Halt
 from stream.events import KINDS, Step
 
-VERSION = 2
+VERSION = 3
 """The layout of the bytes. A process that meets a newer one stops, rather than to lose what the
-newer version remembered. States of version 1, which had no `seen`, are read."""
+newer version remembered. States of version 1, which had no `seen`, and 2, which had no readings,
+are read."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,6 +66,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_event_id: str = ""
     first_ms: int = 0
     last_ms: int = 0
+    readings: Readings = NOTHING_READ
 
     @property
     def events(self) -> int:
@@ -102,6 +105,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first_ms: int
     last_ms: int
     seen: bytes = b""
+    readings: Readings = NOTHING_READ
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):

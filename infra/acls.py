@@ -41,14 +41,14 @@ class Right(NamedTuple):
 
 
 _READS = {
-    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "item-vectors", "forget"),
+    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "readings", "item-vectors", "forget"),
     "learner": ("items", "examples", "item-vectors", "forget"),
     "serving": ("requests", "examples", "item-vectors", "adapters", "forget"),
 }
 
 _WRITES = {
     "ingest-profile": ("events", "examples", "interest-shifts", "dead-letters", "forget"),
-    "learner": ("item-vectors", "adapters", "dead-letters"),
+    "learner": ("readings", "item-vectors", "adapters", "dead-letters"),
     "serving": ("recommendations", "dead-letters"),
 }
 

@@ -51,6 +51,7 @@ CARRIERS = (
     "requests",
     "events",
     "examples",
+    "readings",
     "interest-shifts",
     "recommendations",
 )
@@ -190,6 +191,7 @@ class Forgetting:
         self._until_read(admin, "ingest-profile", self._ends(admin, *RAW_EVENT_TOPICS))
         self._until_read(admin, "ingest-profile", self._ends(admin, "events"))
         self._until_read(admin, "learner", self._ends(admin, "examples"))
+        self._until_read(admin, "ingest-profile", self._ends(admin, "readings"))
         self._until_read(admin, "serving", self._ends(admin, "requests"))
         self._report("on the way", "everything of before has arrived, and was dropped")
         with settings(admin, [self._topics.dead_letters, *self._names(CARRIERS)], HURRY):

@@ -155,7 +155,8 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     so the learner recognises an example that it has already learnt by comparing two numbers.
     `seen` are the codes (`stream.seen`) of older items, which the history no longer holds, one
     after the other and each once; the newest come last, and the oldest of very many are dropped. It
-    is empty for an event that came so late that all kept steps are after it.
+    is empty for an event that came so late that all kept steps are after it. `text` is a review's:
+    its title, and what it says.
     """
 
     event_id: str
@@ -170,10 +171,39 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     user_events: int
     rating: float | None = None
     seen: bytes = b""
+    text: str = ""
+
+
+Sentiment = Literal["negative", "neutral", "positive"]
+"""What a review sounds like."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the topic `readings`: what the words of a review say, whatever its stars.
+
+    `rating` is from 1 to 5, as the words read; `stars` is what the shopper gave. `doubt` is from 0,
+    sure, to 1, a guess. `partition` and `offset` are the review's place in `events`.
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    ts_ms: int
+    received_ms: int
+    partition: int
+    offset: int
+    rating: float
+    sentiment: Sentiment
+    doubt: float
+    stars: float | None = None
 
 
 class InterestShift(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of the topic `interest-shifts`: whose interest moved, from where to where."""
+    """A record of the topic `interest-shifts`: whose interest moved, from where to where.
+
+    `source` says where it shows: in what the user does, or in what their reviews praise. Of the
+    latter, `divergence` is the evidence in nats, and `usual_divergence` what was asked of it.
+    """
 
     user_id: str
     event_id: str
@@ -185,6 +215,7 @@ class InterestShift(msgspec.Struct, frozen=True, kw_only=True):
     user_events: int
     received_ms: int
     evidence: tuple[str, ...] = ()
+    source: Literal["events", "reviews"] = "events"
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +312,7 @@ msgpack_encode = msgspec.msgpack.Encoder().encode
 decode_forget = msgspec.json.Decoder(Forget).decode
 decode_event = msgspec.json.Decoder(Event).decode
 decode_example = msgspec.msgpack.Decoder(Example).decode
+decode_reading = msgspec.json.Decoder(Reading).decode
 decode_shift = msgspec.json.Decoder(InterestShift).decode
 decode_item_vector = msgspec.msgpack.Decoder(ItemVector).decode
 decode_adapter = msgspec.json.Decoder(AdapterVersion).decode

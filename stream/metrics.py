@@ -95,6 +95,12 @@ FORGOTTEN_USERS = Counter(
 PROFILE_USERS = Counter(
     "tidemill_profile_users_total", "Users seen for the first time.", registry=REGISTRY
 )
+PROFILE_READINGS = Counter(
+    "tidemill_profile_readings_total",
+    "Readings of reviews by whether a profile has heard them, or their user is not known any more.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 INTEREST_SHIFTS = Counter(
     "tidemill_interest_shifts_total",
     "Users whose interest moved. A rise means a changing season, or too sensitive a detector.",

@@ -64,6 +64,7 @@ SPECS: tuple[TopicSpec, ...] = (
     TopicSpec(
         "interest-shifts", "user_id", "whose interest moved", events.InterestShift, "profile"
     ),
+    TopicSpec("readings", "user_id", "what reviews say", events.Reading, "learner"),
     TopicSpec(
         "item-vectors",
         "item_id",
@@ -140,6 +141,7 @@ class Topics:
         self.requests = f"{prefix}requests"
         self.events = f"{prefix}events"
         self.examples = f"{prefix}examples"
+        self.readings = f"{prefix}readings"
         self.interest_shifts = f"{prefix}interest-shifts"
         self.item_vectors = f"{prefix}item-vectors"
         self.adapters = f"{prefix}adapters"

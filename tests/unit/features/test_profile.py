@@ -376,16 +376,17 @@ def test_the_row_of_an_unknown_item_has_no_vectors() -> None:
 
 def test_a_newer_state_stops_the_process() -> None:
     newer = msgspec.msgpack.encode([VERSION + 1, "laid out otherwise"])
-    with pytest.raises(Halt, match=r"state version 3, this program knows 2: start the newer"):
+    with pytest.raises(Halt, match=r"state version 4, this program knows 3: start the newer"):
         decode(newer)
 
 
-def test_a_state_without_older_items_is_read() -> None:
+def test_states_of_older_releases_are_read() -> None:
     profile, _ = run(EMPTY, [Delivered(event(n), Place(0, n)) for n in range(3)])
     columns = msgspec.msgpack.decode(encode(profile))
     assert columns[0] == VERSION
-    assert columns[-1] == b""
-    assert decode(msgspec.msgpack.encode([1, *columns[1:-1]])) == profile
+    assert columns[-2] == b""  # the older items, which version 1 had not
+    assert decode(msgspec.msgpack.encode([2, *columns[1:-1]])) == profile
+    assert decode(msgspec.msgpack.encode([1, *columns[1:-2]])) == profile
 
 
 def test_foreign_bytes_stop_the_process() -> None:

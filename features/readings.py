@@ -1,0 +1,157 @@
+"""What a user's reviews say, as it is kept beside their stars: how each counts, and what moves.
+
+A reading reaches the profile after its review did, at a moment of its own. So nothing that is kept
+depends on when: the newest readings stand in the order of their reviews, each once, and what ratings
+and sentiments follow is worked out from them. Who hears the same readings in another order, or
+twice, knows the same; only whether a shift was reported depends on what was known when it showed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from features.shift import LEAST_PAST, LEAST_RECENT, Move, evidence, moved
+from stream.events import Reading, Step
+
+MAX_READ = 24
+"""Readings of a user that are kept: some 30 bytes each, and enough to compare before with after."""
+
+PRAISES = 3.5
+"""A review that counts as more stars than this praises its item."""
+
+MIDDLE = 3.0
+
+
+class Read(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A review as it reads: of which item, when, and how many stars it counts as."""
+
+    item_id: str
+    ts_ms: int
+    rating: float
+
+
+class Readings(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is kept of a user's readings, oldest first, and of the shifts that they showed."""
+
+    read: tuple[Read, ...] = ()
+    shifted_ms: int = -1
+    """The time of the review that showed the last shift; what it was shown by isn't heard again."""
+    shifted_to: str = ""
+
+
+NOTHING_READ = Readings()
+
+
+def counts_as(reading: Reading) -> float:
+    """How many stars a review counts as: as it reads where that is sure, else as it was rated.
+
+    Without stars, what is doubtful is in the middle.
+
+    >>> complaint = Reading(event_id="e", user_id="u", item_id="i", ts_ms=0, received_ms=0,
+    ...     partition=0, offset=0, rating=1.5, sentiment="negative", doubt=0.2, stars=5.0)
+    >>> counts_as(complaint)
+    2.2
+    """
+    stars = MIDDLE if reading.stars is None else reading.stars
+    sure = 1.0 - reading.doubt
+    return round(sure * reading.rating + (1.0 - sure) * stars, 2)
+
+
+def add(readings: Readings, reading: Reading) -> Readings:
+    """Keep a reading; one that is kept already, or older than all of so many, changes nothing."""
+    new = Read(reading.item_id, reading.ts_ms, counts_as(reading))
+    at = bisect_left(readings.read, _place(new), key=_place)
+    if at < len(readings.read) and _place(readings.read[at]) == _place(new):
+        return readings
+    read = (*readings.read[:at], new, *readings.read[at:])[-MAX_READ:]
+    return readings if read == readings.read else msgspec.structs.replace(readings, read=read)
+
+
+def _place(read: Read) -> tuple[int, str]:
+    return read.ts_ms, read.item_id
+
+
+def as_read(steps: Sequence[Step], readings: Readings) -> tuple[Step, ...]:
+    """The steps with the ratings that their reviews count as, where these were read.
+
+    >>> steps = (Step("a", "review", 10, 5.0), Step("a", "click", 10), Step("b", "review", 20, 4.0))
+    >>> [step.rating for step in as_read(steps, Readings((Read("a", 10, 1.5),)))]
+    [1.5, None, 4.0]
+    """
+    if not readings.read:
+        return tuple(steps)
+    known = {_place(read): read.rating for read in readings.read}
+    found = []
+    for step in steps:
+        rating = known.get((step.ts_ms, step.item_id)) if step.kind == "review" else None
+        found.append(step if rating is None else msgspec.structs.replace(step, rating=rating))
+    return tuple(found)
+
+
+def mean_sentiment(readings: Readings) -> float | None:
+    """From -1, all bad, to 1; `None` where nothing was read."""
+    read = readings.read
+    return sum((one.rating - MIDDLE) / 2 for one in read) / len(read) if read else None
+
+
+class Moved(NamedTuple):
+    """A shift that reviews show: from where to where, how clearly, and after how many of them."""
+
+    move: Move
+    evidence: float
+    readings: Readings
+
+
+def praise_moved(
+    readings: Readings, categories: Sequence[str], least: float, window: int
+) -> Moved | None:
+    """Find out whether praise has moved from one category to another, in the newest reviews.
+
+    The same likelihood ratio as of events (`features.shift.evidence`), over reviews: one is like
+    the newest praise if it praises the same category. A complaint about what was praised before
+    speaks for a move, too, for it is a review without the old praise.
+
+    Parameters
+    ----------
+    categories
+        Of the item of each kept review; empty where it is unknown.
+    least
+        The evidence, in nats, that makes a shift.
+    window
+        How many reviews ago it may have begun.
+
+    Examples
+    --------
+    >>> tea, bikes = ([Read(name, at, 5.0) for at in range(start, end)]
+    ...     for name, start, end in (("tea", 0, 12), ("bike", 12, 18)))
+    >>> names = ["Tea"] * 12 + ["Bikes"] * 6
+    >>> found = praise_moved(Readings((*tea, *bikes)), names, least=8.0, window=10)
+    >>> found.move, found.readings.shifted_to
+    (Move(from_category='Tea', to_category='Bikes', evidence=('bike',)), 'Bikes')
+    >>> praise_moved(found.readings, names, least=8.0, window=10) is None
+    True
+    """
+    read = [
+        (one, name if one.rating > PRAISES else "")
+        for one, name in zip(readings.read, categories, strict=True)
+    ]
+    if len(read) < LEAST_PAST + LEAST_RECENT:
+        return None
+    newest, now = read[-1]
+    # What has shown a shift once shows it again until it is outweighed: only news count.
+    news = sum(one.ts_ms > readings.shifted_ms for one, _ in read)
+    if not now or now == readings.shifted_to or news < LEAST_RECENT:
+        return None
+    enough = evidence([float(name == now) for _, name in read], window, least)
+    if enough < least:
+        return None
+    past = [name for _, name in read[:-window] if name] or [name for _, name in read if name]
+    move = moved(past, [(one.item_id, name) for one, name in read[-window:] if name])
+    if move is None:
+        return None
+    shifted = msgspec.structs.replace(readings, shifted_ms=newest.ts_ms, shifted_to=now)
+    return Moved(move, enough, shifted)

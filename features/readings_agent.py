@@ -1,0 +1,201 @@
+"""The part of the profile that hears what reviews say: `readings` in, states, rows and shifts out.
+
+When an offset of `readings` counts as done: after the states that hold it are written.
+
+1. Each user's readings are added to their state; what was heard before changes nothing.
+2. Rows of users whose state has changed go to the online store.
+3. Interest shifts that show in reviews alone are published and acked.
+4. States are written to the table, once a user.
+5. The run is acknowledged, after the table's changelog is on the broker.
+
+A crash before 4 repeats the run on the old states; a shift may then be published twice. A crash
+between 4 and 5 repeats it on states that have heard everything. No run of `events` is at work
+meanwhile: it would write back states that have not heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from features.interest import InterestConfig, ItemSpace
+from features.profile import features
+from features.profile_state import Profile, decode, encode
+from features.readings import Moved, add, praise_moved
+from features.store import OnlineStore, UserFeatures
+from stream.batching import Record, Run
+from stream.connect import KafkaConfig
+from stream.errors import BadRecord, Unavailable
+from stream.events import InterestShift, Reading, decode_reading, json_encode
+from stream.forget import Forgotten
+from stream.metrics import INTEREST_SHIFTS, PROFILE_READINGS
+from stream.outgoing import Outgoing, Publishes
+from stream.topics import Topics
+
+ROLE = "profile-readings"
+
+
+class Table(Protocol):
+    """What hearing needs of a Faust table."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """The value of a key, `None` if it has none."""
+
+    def __setitem__(self, key: bytes, value: bytes, /) -> None:
+        """Write a value."""
+
+
+@dataclass
+class _Outcome:
+    rows: list[UserFeatures] = field(default_factory=list)
+    states: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
+    """Of each user: key, state before, state after."""
+    shifts: list[Outgoing] = field(default_factory=list)
+    heard: int = 0
+    passed: int = 0
+
+
+class ReadingsAgent:
+    """The agent's function, free of Faust: `await agent(run)`.
+
+    Raises `Unavailable` where the broker or the store is away; the same run may then be given
+    again. Raises `Halt` where a state can't be read.
+
+    Parameters
+    ----------
+    lock
+        Held while a run of `events` is at work.
+    space
+        What is known of items.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaConfig,
+        table: Table,
+        publisher: Publishes,
+        store: OnlineStore,
+        space: ItemSpace,
+        interest: InterestConfig,
+        forgotten: Forgotten,
+        lock: asyncio.Lock,
+    ) -> None:
+        self._topics = Topics(kafka.topic_prefix)
+        self._table = table
+        self._publisher = publisher
+        self._store = store
+        self._space = space
+        self._interest = interest
+        self._forgotten = forgotten
+        self._lock = lock
+
+    def prepare(self, run: Run) -> None:
+        """Find out whether a run can be heard; nothing is written."""
+        self._hear(run)
+
+    async def __call__(self, run: Run) -> None:
+        """Take a run through all its steps but the acknowledgement."""
+        async with self._lock:
+            # 1.
+            outcome = self._hear(run)
+            # 2. A crash from here to 4 repeats it.
+            if outcome.rows:
+                await asyncio.to_thread(self._store.write, outcome.rows)
+            # 3.
+            await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
+            # 4.
+            for key, before, after in outcome.states:
+                if self._table.get(key) != before:
+                    msg = "a state came from another worker amid the run"
+                    raise Unavailable(msg)
+                self._table[key] = after
+        INTEREST_SHIFTS.inc(len(outcome.shifts))
+        PROFILE_READINGS.labels(outcome="heard").inc(outcome.heard)
+        PROFILE_READINGS.labels(outcome="passed").inc(outcome.passed)
+
+    def _hear(self, run: Run) -> _Outcome:
+        outcome = _Outcome()
+        by_user: dict[str, list[Reading]] = {}
+        for record in run.records:
+            reading = read_reading(record)
+            if self._forgotten.covers(reading.user_id, reading.received_ms):
+                outcome.passed += 1
+            else:
+                by_user.setdefault(reading.user_id, []).append(reading)
+        for user_id, readings in by_user.items():
+            key = user_id.encode()
+            state = self._table.get(key)
+            if state is None:  # forgotten, or the reading of a review that was never applied
+                outcome.passed += len(readings)
+                continue
+            before = after = decode(state)
+            for reading in readings:
+                after, moved = self._add(after, reading)
+                if moved is not None:
+                    shift = self._report(reading, after, moved)
+                    outcome.shifts.append(Outgoing(key, json_encode(shift)))
+            outcome.heard += len(readings)
+            # Written even where nothing is new: a write brings a changelog up to its table.
+            outcome.states.append((key, state, encode(after)))
+            if after is not before:
+                outcome.rows.append(features(user_id, after))
+        return outcome
+
+    def _add(self, profile: Profile, reading: Reading) -> tuple[Profile, Moved | None]:
+        readings = add(profile.readings, reading)
+        if readings is profile.readings:
+            return profile, None
+        facts = self._space.facts_of([one.item_id for one in readings.read])
+        config = self._interest
+        moved = praise_moved(
+            readings,
+            [item.category for item in facts],
+            config.shift_evidence_agreed,
+            config.shift_window_events,
+        )
+        if moved is not None:
+            readings = moved.readings
+        return msgspec.structs.replace(profile, readings=readings), moved
+
+    def _report(self, reading: Reading, profile: Profile, moved: Moved) -> InterestShift:
+        return InterestShift(
+            user_id=reading.user_id,
+            event_id=reading.event_id,
+            ts_ms=reading.ts_ms,
+            from_category=moved.move.from_category,
+            to_category=moved.move.to_category,
+            divergence=moved.evidence,
+            usual_divergence=self._interest.shift_evidence_agreed,
+            user_events=profile.events,
+            received_ms=reading.received_ms,
+            evidence=moved.move.evidence,
+            source="reviews",
+        )
+
+
+def read_reading(record: Record) -> Reading:
+    """Read a reading.
+
+    Raises
+    ------
+    BadRecord
+        If it is none.
+    """
+    wanted = "a reading as the learner writes it"
+    if record.value is None:
+        raise BadRecord("value", None, wanted, "empty")
+    try:
+        reading = decode_reading(record.value)
+    except msgspec.ValidationError as error:
+        raise BadRecord("value", record.value, f"{wanted} ({error})", "wrong_type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord("value", record.value, "JSON", "not_json") from error
+    for name, least, most in (("rating", 1, 5), ("doubt", 0, 1), ("stars", 1, 5)):
+        value = getattr(reading, name)
+        if value is not None and not least <= value <= most:
+            raise BadRecord(name, value, f"from {least} to {most}", "out_of_range")
+    return reading
