@@ -1,9 +1,9 @@
 """What a user's reviews say, as it is kept beside their stars: how each counts, and what moves.
 
 A reading reaches the profile after its review did, at a moment of its own. So nothing that is kept
-depends on when: the newest readings stand in the order of their reviews, each once, and what ratings
-and sentiments follow is worked out from them. Who hears the same readings in another order, or
-twice, knows the same; only whether a shift was reported depends on what was known when it showed.
+depends on when: the newest readings stand in the order of their reviews, each once, and ratings and
+sentiments are worked out from them. Who hears the same readings in another order, or twice, knows
+the same; only whether a shift was reported depends on what was known when it showed.
 """
 
 from __future__ import annotations

@@ -185,15 +185,15 @@ def read_reading(record: Record) -> Reading:
     BadRecord
         If it is none.
     """
-    wanted = "a reading as the learner writes it"
+    field, wanted = "value", "a reading as the learner writes it"
     if record.value is None:
-        raise BadRecord("value", None, wanted, "empty")
+        raise BadRecord(field, None, wanted, "empty")
     try:
         reading = decode_reading(record.value)
     except msgspec.ValidationError as error:
-        raise BadRecord("value", record.value, f"{wanted} ({error})", "wrong_type") from error
+        raise BadRecord(field, record.value, f"{wanted} ({error})", "wrong_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord("value", record.value, "JSON", "not_json") from error
+        raise BadRecord(field, record.value, "JSON", "not_json") from error
     for name, least, most in (("rating", 1, 5), ("doubt", 0, 1), ("stars", 1, 5)):
         value = getattr(reading, name)
         if value is not None and not least <= value <= most:

@@ -1,4 +1,4 @@
-"""What reviews say, kept beside their stars: in any order, each once, and what moves because of it."""
+"""What reviews say, kept beside their stars: in any order, each once, and what that moves."""
 
 from __future__ import annotations
 
