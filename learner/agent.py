@@ -18,6 +18,7 @@ from learner.catalogue import Encodes
 from learner.catalogue_agent import CatalogueAgent
 from learner.examples_agent import ROLE, ExamplesAgent
 from learner.online import OnlineLearner
+from learner.reading import ReadsReviews
 from stream.app import Delivery, StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
@@ -40,6 +41,7 @@ def add_learner(
     reader: Reads,
     encoder: Callable[[], Encodes],
     learner: OnlineLearner,
+    review_reader: ReadsReviews | None = None,
     folder: Path,
     clock: Clock,
 ) -> None:
@@ -51,6 +53,8 @@ def add_learner(
         The items, filled and kept up to date from `item-vectors` by this app.
     encoder
         Makes the text encoder; called once, in a worker thread.
+    review_reader
+        What reads reviews; without one, they count by their stars.
     folder
         Where checkpoints and versions are kept; serving reads the versions from here.
     """
@@ -64,6 +68,7 @@ def add_learner(
         folder=folder,
         clock=clock,
         forgotten=forgotten,
+        reader=review_reader,
     )
     follower = CatalogFollower(reader, catalog, agent.lock)
     restored = asyncio.Event()

@@ -4,9 +4,11 @@ When an offset of `examples` counts as done: when a checkpoint that includes it 
 the version made of it is announced, if the gate lets one be made.
 
 1. Runs wait until they make a micro-batch, or for `max_wait_s`.
-2. The micro-batch is ranked, then learnt.
+2. The micro-batch is ranked, then learnt; its reviews are read, then learnt, and what they say is
+   published on `readings`.
 3. Every `publish_every_s` or `publish_every` examples the gate decides, and a checkpoint is
-   written (atomic): the learner, what the gate knows, and which versions are live and good.
+   written (atomic), once the readings of all that it includes are acked: the learner, the reader,
+   what the gate knows, and which versions are live and good.
 4. As decided: the version that serving needs is written (atomic) and announced on `adapters`; or
    the live version is announced as rolled back, and the good one as live again; or nothing is.
 5. All runs that the checkpoint includes are acknowledged, also where no version was made.
@@ -27,16 +29,17 @@ from pathlib import Path
 from learner.forget import forget_users, only_newest
 from learner.held import held_bytes
 from learner.online import LearnReport, OnlineLearner
+from learner.reading import ReadsReviews, read_reviews
 from learner.referee import for_serving
 from learner.snapshot import Snapshots
-from learner.state import load_learner, save_learner
+from learner.state import READER, load_learner, part, save_learner, under
 from learner.versions_agent import VersionsAgent
 from stream.app import Delivery
 from stream.batching import Record, Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.errors import BadRecord
-from stream.events import Example, decode_example
+from stream.errors import BadRecord, Unavailable
+from stream.events import Example, decode_example, json_encode
 from stream.forget import Forgotten
 from stream.metrics import (
     ADAPTER_VERSION,
@@ -54,7 +57,7 @@ from stream.metrics import (
     RUN_RECORDS,
     RUN_SECONDS,
 )
-from stream.outgoing import Publishes
+from stream.outgoing import Outgoing, Publishes
 from stream.parse_time import LATEST_MS
 from stream.refusals import Refusals
 from stream.topics import Topics
@@ -101,6 +104,8 @@ class ExamplesAgent:
         A fresh learner; `restore` brings it to its newest checkpoint.
     folder
         Where `checkpoints` and `versions` are kept.
+    reader
+        What reads reviews; without one, they count by their stars.
     """
 
     def __init__(
@@ -112,7 +117,9 @@ class ExamplesAgent:
         folder: Path,
         clock: Clock,
         forgotten: Forgotten | None = None,
+        reader: ReadsReviews | None = None,
     ) -> None:
+        self._reader = reader
         self._forgotten = Forgotten() if forgotten is None else forgotten
         self._topics = Topics(kafka.topic_prefix)
         self._learner = learner
@@ -130,6 +137,8 @@ class ExamplesAgent:
         self._clock = clock
         self._waiting: list[Example] = []
         self._held: list[Delivery] = []
+        self._unsaid: list[Outgoing] = []
+        self._saying = asyncio.Lock()
         self._consumed: dict[int, int] = {}
         self._saved = self._checkpoints.newest()
         if self._saved is not None:
@@ -149,6 +158,8 @@ class ExamplesAgent:
         if saved is None:
             return
         load_learner(self._learner, saved)
+        if self._reader is not None:
+            self._reader.load(part(READER, saved.arrays))
         self._versions.resume(saved.meta)
         log.info("goes on from a checkpoint: %d examples learnt", self._learner.learnt)
 
@@ -188,13 +199,30 @@ class ExamplesAgent:
         async with self.lock:
             examples, self._waiting = self._waiting, []
             await self._learn(examples)
+        await self._say_readings()
 
     async def _learn(self, examples: list[Example]) -> None:
         if examples:
             started_s = self._clock.monotonic_s()
+            await self._read(examples)
             report = await asyncio.to_thread(self._learner.learn_many, examples)
             await asyncio.to_thread(self._versions.judge, examples, report)
             self._count(examples, report, self._clock.monotonic_s() - started_s)
+
+    async def _read(self, examples: list[Example]) -> None:
+        if self._reader is None:
+            return
+        learnt = dict(self._learner.offsets)
+        self._unsaid += [
+            Outgoing(one.user_id.encode(), json_encode(one), partition=one.partition)
+            for one in await asyncio.to_thread(read_reviews, self._reader, examples, learnt)
+        ]
+
+    async def _say_readings(self) -> None:
+        async with self._saying:
+            readings = list(self._unsaid)
+            await self._publisher.publish(self._topics.readings, readings)
+            del self._unsaid[: len(readings)]
 
     async def publish_if_due(self) -> None:
         """Steps 3 to 5, if enough was learnt or enough time has passed."""
@@ -219,11 +247,18 @@ class ExamplesAgent:
             await self._learn(examples)
             decision = await asyncio.to_thread(self._versions.decide)
             saved = await asyncio.to_thread(save_learner, self._learner)
+            if self._reader is not None:
+                saved.arrays.update(under(READER, self._reader.state()))
             self._version += 1
             number = self._version
             made = decision in ("published", "prior")
             version = for_serving(saved, decision)
             saved.meta.update(consumed=consumed, **self._versions.meta(number if made else None))
+        try:
+            await self._say_readings()
+        except Unavailable:
+            self._held[:0] = held
+            raise
         started_s = self._clock.monotonic_s()
         # 3. From here on a restart goes on from this point.
         await asyncio.to_thread(self._checkpoints.write, number, saved)
@@ -245,6 +280,8 @@ class ExamplesAgent:
         async with self.lock:
             self._waiting = [e for e in self._waiting if e.user_id not in user_ids]
             forget_users(self._learner, user_ids)
+            if self._reader is not None:
+                self._reader.forget(user_ids)
         await self.publish()
         await asyncio.to_thread(only_newest, self._checkpoints)
 

@@ -20,10 +20,10 @@ from learner.rank_by import rank_by
 from learner.ranker import Ranker
 from learner.ranking_metrics import gains
 from learner.snapshot import Saved
-from learner.state import go_back, load_ranker, save_ranker
+from learner.state import READER, go_back, load_ranker, save_ranker
 from stream.events import AdapterVersion, Example
 
-_FOR_LEARNING = ("replay/", "late/", "net_adam/", "behaviour_adam/", "update_rule/")
+_FOR_LEARNING = ("replay/", "late/", "net_adam/", "behaviour_adam/", "update_rule/", f"{READER}/")
 """The arrays of a checkpoint that scoring doesn't need."""
 
 

@@ -20,21 +20,26 @@ from learner.step import Trainer
 
 _IDS = "items"
 
+READER = "reader"
+"""What arrays of the reader of reviews begin with, beside the learner's own."""
+
 _NO_SHAPE = ("residuals_max",)
 """Settings of the model that a checkpoint may differ in."""
 
 
-def _under(prefix: str, arrays: Mapping[str, Any]) -> Arrays:
+def under(prefix: str, arrays: Mapping[str, Any]) -> Arrays:
+    """Arrays whose names begin so."""
     return {f"{prefix}/{name}": np.asarray(array) for name, array in arrays.items()}
 
 
-def _part(prefix: str, arrays: Arrays) -> Arrays:
+def part(prefix: str, arrays: Arrays) -> Arrays:
+    """Those whose names begin so, without that beginning."""
     start = f"{prefix}/"
     return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
 
 
 def _tensors(prefix: str, arrays: Arrays) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array.copy()) for name, array in _part(prefix, arrays).items()}
+    return {name: torch.from_numpy(array.copy()) for name, array in part(prefix, arrays).items()}
 
 
 def _named(parameters: Iterable[tuple[str, torch.Tensor]]) -> dict[str, NDArray[np.generic]]:
@@ -47,14 +52,14 @@ def save_ranker(ranker: Ranker) -> Arrays:
     ids = msgspec.msgpack.encode([catalog.item(row).item_id for row in range(len(catalog))])
     ranker.experts.reserve(len(catalog))
     arrays: Arrays = {_IDS: np.frombuffer(ids, np.uint8)}
-    arrays |= _under("experts", _trimmed(ranker, len(catalog)))
-    arrays |= _under("correction", _named(ranker.correction.named_parameters()))
-    arrays |= _under("stacking", ranker.stacking.state())
-    arrays |= _under("residuals", ranker.residuals.state())
+    arrays |= under("experts", _trimmed(ranker, len(catalog)))
+    arrays |= under("correction", _named(ranker.correction.named_parameters()))
+    arrays |= under("stacking", ranker.stacking.state())
+    arrays |= under("residuals", ranker.residuals.state())
     arrays["weighing"] = ranker.weighing.losses
     arrays["switches"] = np.array([ranker.trained, ranker.blend], np.float64)
     if ranker.behaviour is not None:
-        arrays |= _under("behaviour", _named(ranker.behaviour.named_parameters()))
+        arrays |= under("behaviour", _named(ranker.behaviour.named_parameters()))
     return {name: np.array(array) for name, array in arrays.items()}
 
 
@@ -68,9 +73,9 @@ def load_ranker(ranker: Ranker, arrays: Arrays) -> NDArray[np.int64]:
     ids = msgspec.msgpack.decode(arrays[_IDS].tobytes(), type=list[str])
     row_of_I = ranker.catalog.rows(ids).astype(np.int64)
     items = len(ranker.catalog)
-    ranker.experts.restore(_part("experts", arrays), row_of_I, items)
-    ranker.stacking.restore(_part("stacking", arrays))
-    ranker.residuals.restore(_part("residuals", arrays), row_of_I, items)
+    ranker.experts.restore(part("experts", arrays), row_of_I, items)
+    ranker.stacking.restore(part("stacking", arrays))
+    ranker.residuals.restore(part("residuals", arrays), row_of_I, items)
     _fill(ranker.correction, _tensors("correction", arrays))
     if ranker.behaviour is not None:
         _fill(ranker.behaviour, _tensors("behaviour", arrays))
@@ -110,13 +115,13 @@ def _shape(model: Mapping[str, Any]) -> dict[str, Any]:
 def save_learner(learner: OnlineLearner) -> Saved:
     """Everything that learning needs, as a checkpoint holds it."""
     arrays = save_ranker(learner.ranker)
-    arrays |= _under("replay", learner.replay.state())
-    arrays |= _under("late", learner.late.state())
+    arrays |= under("replay", learner.replay.state())
+    arrays |= under("late", learner.late.state())
     trainer = learner.trainer
-    arrays |= _under("net_adam", _named(trainer.net_adam.state().items()))
+    arrays |= under("net_adam", _named(trainer.net_adam.state().items()))
     if trainer.behaviour is not None:
-        arrays |= _under("behaviour_adam", _named(trainer.behaviour.adam.state().items()))
-        arrays |= _under("update_rule", trainer.behaviour.state())
+        arrays |= under("behaviour_adam", _named(trainer.behaviour.adam.state().items()))
+        arrays |= under("update_rule", trainer.behaviour.state())
     return Saved({name: np.array(array) for name, array in arrays.items()}, meta_of(learner))
 
 
@@ -136,13 +141,13 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
         )
         raise ValueError(msg)
     row_of_I = load_ranker(learner.ranker, arrays)
-    learner.replay.restore(_part("replay", arrays), row_of_I)
-    learner.late.restore(_part("late", arrays))
+    learner.replay.restore(part("replay", arrays), row_of_I)
+    learner.late.restore(part("late", arrays))
     trainer = learner.trainer
     trainer.net_adam.restore(_tensors("net_adam", arrays))
     if trainer.behaviour is not None:
         trainer.behaviour.adam.restore(_tensors("behaviour_adam", arrays))
-        trainer.behaviour.restore(_part("update_rule", arrays), row_of_I)
+        trainer.behaviour.restore(part("update_rule", arrays), row_of_I)
     learner.offsets = {int(partition): offset for partition, offset in meta["offsets"].items()}
     learner.learnt = meta["learnt"]
     learner.batches = meta["batches"]

@@ -132,6 +132,20 @@ LEARNER_EXAMPLES = Counter(
 LEARNER_UPDATES = Counter(
     "tidemill_learner_updates_total", "Gradient steps taken.", registry=REGISTRY
 )
+READ_REVIEWS = Counter(
+    "tidemill_read_reviews_total",
+    "Reviews by what their words say. A rise of negative ones means that something is wrong with "
+    "what was sold.",
+    ["sentiment"],
+    registry=REGISTRY,
+)
+READER_ERROR = Histogram(
+    "tidemill_reader_error_stars",
+    "How many stars a review's words are off from its rating, before it is learnt. A rise means "
+    "another language, or ratings that say nothing.",
+    buckets=(0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4),
+    registry=REGISTRY,
+)
 LEARNER_LOSS = Gauge(
     "tidemill_learner_loss",
     "Prequential loss of the newest micro-batch. A lasting rise means drift or divergence.",
