@@ -123,6 +123,10 @@ def _state(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
         "events": profile.events,
         "counts": dict(zip(kinds, profile.counts, strict=True)),
         "steps": [{name: getattr(step, name) for name in names} for step in profile.steps],
+        "readings": [
+            {"item_id": read.item_id, "ts_ms": read.ts_ms, "rating": read.rating}
+            for read in profile.readings.read
+        ],
     }
 
 
