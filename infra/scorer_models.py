@@ -37,9 +37,11 @@ class VersionedScorer:
         """Rank the allowed rows of the catalogue for each history."""
         return self._scorer.rank_many(histories, now_ms, k, allowed, allowed_per_user, seen=seen)
 
-    def evidence(self, history: Sequence[Step], rows_K: NDArray[np.int32]) -> NDArray[np.float32]:
-        """How much each past step speaks for each item, shape (K, T)."""
-        return self._scorer.evidence(history, rows_K)
+    def evidence_many(
+        self, past_BT: NDArray[np.int32], rows_BP: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """How much each past step speaks for each item, shape (B, P, T)."""
+        return self._scorer.evidence_many(past_BT, rows_BP)
 
 
 class ScorerModels:

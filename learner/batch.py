@@ -107,21 +107,27 @@ def make_histories(
     ([[-1, 0, 1], [-1, -1, -1]], [0, 10, 30], [2, 0])
     """
     B = len(histories)
-    rows_BT = np.full((B, steps), UNKNOWN, np.int32)
-    kinds_BT = np.zeros((B, steps), np.int8)
-    ts_BT = np.zeros((B, steps), np.int64)
-    ratings_BT = np.zeros((B, steps), np.float32)
+    newest = [history[-steps:] for history in histories]
+    flat = [step for history in newest for step in history]
+    row_N = catalog.rows([step.item_id for step in flat])
+    owner_N = np.repeat(np.arange(B), np.array([len(history) for history in newest], np.int64))
+    known_N = row_N >= 0
+    length_B1 = np.bincount(owner_N[known_N], minlength=B)[:, None]
+    place_BT = np.arange(steps) >= steps - length_B1
+
+    def laid(values: list[Any] | NDArray[Any], blank: int, kind: type[np.generic]) -> NDArray[Any]:
+        array_BT = np.full((B, steps), blank, kind)
+        array_BT[place_BT] = np.asarray(values, kind)[known_N]
+        return array_BT
+
+    rows_BT = laid(row_N, UNKNOWN, np.int32)
+    kinds_BT = laid([KIND_CODE[step.kind] for step in flat], 0, np.int8)
+    ts_BT = laid([step.ts_ms for step in flat], 0, np.int64)
+    ratings_BT = laid([step.rating or 0.0 for step in flat], 0, np.float32)
     seen_B = list(seen) or [b""] * B
-    find = catalog.row
     for b, history in enumerate(histories):
-        known = [(row, step) for step in history[-steps:] if (row := find(step.item_id)) >= 0]
-        seen_B[b] += b"".join(item_code(step.item_id) for step in history[:-steps])
-        if known:
-            n = len(known)
-            rows_BT[b, -n:] = [row for row, _ in known]
-            kinds_BT[b, -n:] = [KIND_CODE[step.kind] for _, step in known]
-            ts_BT[b, -n:] = [step.ts_ms for _, step in known]
-            ratings_BT[b, -n:] = [step.rating or 0.0 for _, step in known]
+        if len(history) > steps:
+            seen_B[b] += b"".join(item_code(step.item_id) for step in history[:-steps])
     return Histories(
         rows_BT,
         kinds_BT,

@@ -1,6 +1,6 @@
 """The model as serving runs it: a published version bound to the local catalogue.
 
-Legend: `B` users, `K` items of a list, `C` candidates, `T` past steps, `I` catalogue rows.
+Legend: `B` users, `K` or `P` items of a list, `C` candidates, `T` past steps, `I` catalogue rows.
 """
 
 from __future__ import annotations
@@ -14,15 +14,11 @@ from numpy.typing import NDArray
 from features.catalog import UNKNOWN, Catalog
 from learner.batch import Histories, make_histories
 from learner.config import LearnerConfig
-from learner.evidence import SHRUNK_BY, TOGETHER_FADE
-from learner.neighbours import Neighbours
 from learner.ranker import Ranker
 from learner.snapshot import Saved
+from learner.speaking import speaks_for
 from learner.state import ranker_of
 from stream.events import Step
-
-TEXT_EVIDENCE = 0.2
-"""How much a wholly similar text speaks for an item, beside the share of moves to it."""
 
 
 class Ranked(NamedTuple):
@@ -134,29 +130,16 @@ class Scorer:
             self._fill(past, user, wanted_I, rows_BK[user], scores_BK[user])
         return Ranked(rows_BK, scores_BK)
 
-    def evidence(
-        self, history: Sequence[Step], rows: NDArray[np.int32], now_ms: int = 0
+    def evidence_many(
+        self, past_BT: NDArray[np.int32], rows_BP: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """How much each past step speaks for each item, (K, T): the reason behind a list.
+        """How much each past step speaks for each item, (B, P, T): the reasons behind lists.
 
-        It is what went from the step's item to this one, plus likeness of text, fading with age.
-        A step at an item that the catalogue doesn't hold, or at the item itself, says nothing.
+        See `learner.speaking`.
         """
-        past_T = self._catalog.rows(step.item_id for step in history)
-        weight_KT = np.zeros((len(rows), len(history)), np.float32)
-        if not len(history) or not len(rows):
-            return weight_KT
         experts = self._ranker.experts
         experts.reserve(len(self._catalog))
-        known_T = past_T >= 0
-        at_T = np.maximum(past_T, 0)
-        for table in (experts.following, experts.together):
-            _add_shares(weight_KT, table, at_T, rows)
-        vectors = self._catalog.vectors
-        likeness_KT = vectors[np.maximum(rows, 0)] @ vectors[at_T].T
-        weight_KT += TEXT_EVIDENCE * np.maximum(likeness_KT, 0.0)
-        weight_KT *= TOGETHER_FADE ** np.arange(len(history) - 1, -1, -1, dtype=np.float32)
-        return np.where(known_T & (past_T != np.asarray(rows)[:, None]), weight_KT, 0.0)
+        return speaks_for(experts, self._catalog.vectors, past_BT, rows_BP)
 
     def _histories(
         self, histories: Sequence[Sequence[Step]], now_ms: int, seen: Sequence[bytes]
@@ -209,22 +192,6 @@ class Scorer:
         found = found[: len(rows_K)]
         rows_K[: len(found)] = [row for _, row in found]
         scores_K[: len(found)] = [score for score, _ in found]
-
-
-def _add_shares(
-    weight_KT: NDArray[np.float32],
-    table: Neighbours,
-    at_T: NDArray[np.int32],
-    rows_K: NDArray[np.int32],
-) -> None:
-    """Add the share of moves from each past item to each item; few pairs of them have one."""
-    ids_TM = table.ids_IM[at_T]
-    hit_N = np.flatnonzero(ids_TM[None] == rows_K[:, None, None])
-    line_N, m_N = np.divmod(hit_N, table.size)
-    k_N, t_N = np.divmod(line_N, len(at_T))
-    source_N = at_T[t_N]
-    share_N = table.weights_IM[source_N, m_N] / (table.degrees_I[source_N] + SHRUNK_BY)
-    np.add.at(weight_KT, (k_N, t_N), share_N)
 
 
 def _within(mask: NDArray[np.bool_], rows_C: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """What serving asks of a model: to rank many users at once, and to say why.
 
-Legend: `B` users, `K` candidates, `T` steps of a history.
+Legend: `B` users, `K` candidates, `P` items of a list, `T` steps of a history.
 
 `learner.scorer.Scorer` is such a ranker; tests use one whose answers a reader can see.
 """
@@ -62,8 +62,11 @@ class Ranker(Protocol):
         `seen` are the codes of what each user had before, as in `stream.events.Example`.
         """
 
-    def evidence(self, history: Sequence[Step], rows_K: Rows) -> Floats:
-        """How much each past step speaks for each item, shape (K, T); 0 says nothing."""
+    def evidence_many(self, past_BT: Rows, rows_BP: Rows) -> Floats:
+        """How much each past step speaks for each item, shape (B, P, T); 0 says nothing.
+
+        The newest step is in the last column; rows that are no items are negative.
+        """
 
 
 class Models(Protocol):

@@ -1,6 +1,6 @@
 """Why an item is on the list, in words that a shopper can read.
 
-Legend: `K` items of a list, `T` steps of a history.
+Legend: `B` users, `P` items of a list, `T` steps of a history, `N` users whose evidence is silent.
 
 The first that holds is said:
 
@@ -61,75 +61,111 @@ class Newness(NamedTuple):
         return cls(max(now_ms - round(new_item_s * 1000), loaded_ms))
 
 
-def explain(
-    rows_K: Rows,
-    history: Sequence[Step],
-    evidence_KT: Floats,
+class Least(NamedTuple):
+    """From when on a past step is a reason: the model's evidence, and the cosine of texts."""
+
+    evidence: float = 0.1
+    similarity: float = 0.5
+
+
+def explain_many(
+    rows_BP: Rows,
+    histories: Sequence[Sequence[Step]],
+    past_BT: Rows,
+    evidence_BPT: Floats,
     catalog: Catalog,
     *,
     newness: Newness,
-    top_category: str = "",
-    because_evidence: float = 0.1,
-    because_similarity: float = 0.5,
-) -> list[Reason]:
-    """Give each item of one user's list its reason.
+    top_categories: Sequence[str],
+    least: Least,
+) -> list[list[Reason]]:
+    """Give each item of many users' lists its reason.
 
     Parameters
     ----------
-    rows_K
-        The items as rows of the catalogue, without padding.
-    history
-        What the user did, oldest first.
-    evidence_KT
+    rows_BP
+        The lists as rows of the catalogue, negative where they are short.
+    histories
+        What the users did, oldest first.
+    past_BT
+        The same as rows of the catalogue, the newest in the last column; see `past_rows`.
+    evidence_BPT
         How much the model says that each step speaks for each item; zeros say nothing.
     catalog
         Titles, categories and text vectors.
     newness
         From when on an item counts as new.
-    top_category
-        The category in which the user is most active, "" if unknown.
-    because_evidence
-        The evidence from which the model's word is enough.
-    because_similarity
-        The cosine from which a past item explains another one by its text.
+    top_categories
+        The category in which each user is most active, "" if unknown.
+    least
+        What the model's word, and a text, take to be enough.
     """
+    strongest_BP = _strongest_steps(rows_BP, past_BT, evidence_BPT, catalog, least)
+    return [
+        _explain(rows_P[rows_P >= 0].tolist(), history, step_P.tolist(), catalog, (newness, top))
+        for rows_P, history, step_P, top in zip(
+            rows_BP, histories, strongest_BP, top_categories, strict=True
+        )
+    ]
+
+
+def past_rows(catalog: Catalog, histories: Sequence[Sequence[Step]]) -> Rows:
+    """Histories as rows of the catalogue, (B, T), the newest in the last column.
+
+    Negative are steps at items that it doesn't hold, and what is before a history's begin.
+    """
+    lengths_B = np.array([len(history) for history in histories], np.int64)
+    longest = int(lengths_B.max(initial=0))
+    past_BT = np.full((len(histories), longest), UNKNOWN, np.int32)
+    rows_N = catalog.rows(step.item_id for history in histories for step in history)
+    past_BT[np.arange(longest) >= longest - lengths_B[:, None]] = rows_N
+    return past_BT
+
+
+def _explain(
+    rows: list[int],
+    history: Sequence[Step],
+    strongest: list[int],
+    catalog: Catalog,
+    else_: tuple[Newness, str],
+) -> list[Reason]:
     newest = {step.item_id: step for step in history}
-    said_T = catalog.rows(step.item_id for step in history)
-    least = (because_evidence, because_similarity)
-    pointed_K = _strongest_step(rows_K, said_T, evidence_KT, catalog, least)
     reasons = []
-    for row, pointed in zip(rows_K.tolist(), pointed_K.tolist(), strict=True):
+    for row, pointed in zip(rows, strongest, strict=False):
         item = catalog.item(row)
         own = newest.get(item.item_id)
         if own is not None:
             reasons.append(Reason(f"{_did(own, 'this')} before", item.item_id))
-        elif pointed != UNKNOWN:
+        elif pointed:
             step = history[pointed]
-            title = _short(catalog.item(int(said_T[pointed])).title or step.item_id)
+            known = catalog.row(step.item_id)
+            title = _short((catalog.item(known).title if known >= 0 else "") or step.item_id)
             reasons.append(Reason(f"because {_did(step, title)}", step.item_id))
         else:
-            reasons.append(_without_history(item, newness, top_category))
+            reasons.append(_without_history(item, *else_))
     return reasons
 
 
-def _strongest_step(
-    rows_K: Rows, said_T: Rows, evidence_KT: Floats, catalog: Catalog, least: tuple[float, float]
+def _strongest_steps(
+    rows_BP: Rows, past_BT: Rows, evidence_BPT: Floats, catalog: Catalog, least: Least
 ) -> Rows:
-    """The step that best explains each item, -1 where none does."""
-    if not len(said_T) or not len(rows_K):
-        return np.full(len(rows_K), UNKNOWN, np.int32)
-    because_evidence, because_similarity = least
-    known_T = said_T != UNKNOWN
-    evidence_KT = np.where(known_T, evidence_KT, 0.0)
-    chosen_K: Rows = evidence_KT.argmax(axis=1).astype(np.int32)
-    silent_N = np.flatnonzero(evidence_KT.max(axis=1) < max(because_evidence, _SPEAKS))
-    if len(silent_N):
-        alike_NT = catalog.vectors[rows_K[silent_N]] @ catalog.vectors[said_T].T
-        alike_NT = np.where(known_T, alike_NT, -1.0)
-        by_text_N = alike_NT.argmax(axis=1)
-        near_N = alike_NT.max(axis=1) >= because_similarity
-        chosen_K[silent_N] = np.where(near_N, by_text_N, UNKNOWN)
-    return chosen_K
+    """The step that best explains each item, counted from the end: -1 is the newest, 0 is none."""
+    steps = past_BT.shape[1]
+    if not rows_BP.size or not steps:
+        return np.zeros(rows_BP.shape, np.int32)
+    known_BT = past_BT >= 0
+    evidence_BPT = np.where(known_BT[:, None], evidence_BPT, 0.0)
+    chosen_BP = evidence_BPT.argmax(axis=2)
+    silent_BP = evidence_BPT.max(axis=2) < max(least.evidence, _SPEAKS)
+    user_N = np.flatnonzero((silent_BP & (rows_BP >= 0)).any(axis=1))
+    if len(user_N):
+        vectors, at_NT = catalog.vectors, np.maximum(past_BT[user_N], 0)
+        alike_NPT = vectors[np.maximum(rows_BP[user_N], 0)] @ vectors[at_NT].transpose(0, 2, 1)
+        alike_NPT = np.where(known_BT[user_N][:, None], alike_NPT, -1.0)
+        near_NP = alike_NPT.max(axis=2) >= least.similarity
+        by_text_NP = np.where(near_NP, alike_NPT.argmax(axis=2), steps)
+        chosen_BP[user_N] = np.where(silent_BP[user_N], by_text_NP, chosen_BP[user_N])
+    return (chosen_BP - steps).astype(np.int32)
 
 
 def _without_history(item: ItemVector, newness: Newness, top_category: str) -> Reason:

@@ -1,6 +1,6 @@
 """From a micro-batch of requests and user features to lists with reasons. Pure: no Kafka, no store.
 
-Legend: `B` requests, `K` candidates, `P` items of a list.
+Legend: `B` requests, `K` candidates, `P` items of a list, `T` steps of a history.
 
 The time of a shop is the time of its events. A recorded log that is replayed today has events of
 years ago; if popularity and pauses were measured against the wall clock, everything in it would be
@@ -22,12 +22,13 @@ from serving.diversity import diversify_many
 from serving.fallback import answer_path, fill_rows
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
-from serving.reasons import Newness, explain
+from serving.reasons import Least, Newness, Reason, explain_many, past_rows
 from stream.clock import Clock
 from stream.events import (
     KINDS,
     AnswerPath,
     Filters,
+    ItemVector,
     Kind,
     Recommendation,
     RecommendedItem,
@@ -132,17 +133,19 @@ class Recommender:
             near_duplicate=self._config.near_duplicate,
         )
 
-        newness = Newness.of(self.index, self._clock.now_ms(), self._config.new_item_s)
-        answers = []
-        for row, (ask, user) in enumerate(zip(asks, features, strict=True)):
+        lists = []
+        for row, ask in enumerate(asks):
             rows_P = rows_BP[row][rows_BP[row] != NOWHERE]
             scores_P = scores_BP[row][: len(rows_P)]
             if len(rows_P) < ask.k:
                 rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))
                 scores_P = _fill_scores(scores_P, len(rows_P))
-            items = self._items(rows_P, scores_P, histories[row], user, newness)
-            answers.append(self._answer(ask, items, paths[row], user))
-        return answers
+            lists.append((rows_P, scores_P))
+        made = self._items(lists, histories, features)
+        return [
+            self._answer(ask, items, path, user)
+            for ask, items, path, user in zip(asks, made, paths, features, strict=True)
+        ]
 
     def answer_plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
         """Answer without the ranker: the newest items that pass the filters."""
@@ -154,9 +157,8 @@ class Recommender:
             self._hidden(ask, [], 0),
         )
         rows_P = fill_rows(np.empty(0, np.int32), ask.k, open_rows)
-        newness = Newness.of(self.index, self._clock.now_ms(), self._config.new_item_s)
         scores_P = np.zeros(len(rows_P), np.float32)
-        items = self._items(rows_P, scores_P, [], user, newness)
+        [items] = self._items([(rows_P, scores_P)], [[]], [user])
         plain = self._answer(ask, items, path, user)
         return msgspec.structs.replace(plain, model_version=None)
 
@@ -183,40 +185,37 @@ class Recommender:
 
     def _items(
         self,
-        rows_P: Rows,
-        scores_P: Floats,
-        history: Sequence[Step],
-        user: UserFeatures | None,
-        newness: Newness,
-    ) -> tuple[RecommendedItem, ...]:
-        catalog = self.index.catalog
-        if history:
-            evidence_PT = self.ranker.evidence(history, rows_P)
+        lists: Sequence[tuple[Rows, Floats]],
+        histories: Sequence[Sequence[Step]],
+        features: Sequence[UserFeatures | None],
+    ) -> list[tuple[RecommendedItem, ...]]:
+        """What is told of the items of each list: rows, scores, and why."""
+        catalog, config = self.index.catalog, self._config
+        past_BT = past_rows(catalog, histories)
+        rows_BP = _side_by_side([rows_P for rows_P, _ in lists])
+        if past_BT.shape[1]:
+            evidence_BPT = self.ranker.evidence_many(past_BT, rows_BP)
         else:
-            evidence_PT = np.zeros((len(rows_P), 0), np.float32)
-        reasons = explain(
-            rows_P,
-            history,
-            evidence_PT,
+            evidence_BPT = np.zeros((*rows_BP.shape, 0), np.float32)
+        reasons = explain_many(
+            rows_BP,
+            histories,
+            past_BT,
+            evidence_BPT,
             catalog,
-            newness=newness,
-            top_category=user.top_category if user else "",
-            because_evidence=self._config.because_evidence,
-            because_similarity=self._config.because_similarity,
+            newness=Newness.of(self.index, self._clock.now_ms(), config.new_item_s),
+            top_categories=[user.top_category if user else "" for user in features],
+            least=Least(config.because_evidence, config.because_similarity),
         )
-        items = []
-        for row, score, reason in zip(rows_P.tolist(), scores_P.tolist(), reasons, strict=True):
-            item = catalog.item(row)
-            items.append(
-                RecommendedItem(
-                    item_id=item.item_id,
-                    score=round(score, 6),
-                    title=item.title[:_TITLE_CHARS],
-                    reason=reason.text,
-                    because_item=reason.because_item,
+        return [
+            tuple(
+                _told(catalog.item(row), score, reason)
+                for row, score, reason in zip(
+                    rows_P.tolist(), scores_P.tolist(), reasons_P, strict=True
                 )
             )
-        return tuple(items)
+            for (rows_P, scores_P), reasons_P in zip(lists, reasons, strict=True)
+        ]
 
     def _answer(
         self,
@@ -276,6 +275,24 @@ def _without(hidden: Sequence[Rows], rows_BK: Rows, scores_BK: Floats) -> tuple[
         np.take_along_axis(rows_BK, keep_first, axis=1),
         np.take_along_axis(scores_BK, keep_first, axis=1),
     )
+
+
+def _told(item: ItemVector, score: float, reason: Reason) -> RecommendedItem:
+    return RecommendedItem(
+        item_id=item.item_id,
+        score=round(score, 6),
+        title=item.title[:_TITLE_CHARS],
+        reason=reason.text,
+        because_item=reason.because_item,
+    )
+
+
+def _side_by_side(lists: Sequence[Rows]) -> Rows:
+    """Lists of different lengths as lines of one array, padded with -1."""
+    lengths_B = np.array([len(rows_P) for rows_P in lists], np.int64)
+    rows_BP = np.full((len(lists), int(lengths_B.max(initial=0))), NOWHERE, np.int32)
+    rows_BP[np.arange(rows_BP.shape[1]) < lengths_B[:, None]] = np.concatenate(lists)
+    return rows_BP
 
 
 def _open_rows(available: Bools, mask: Bools | None, hidden: Rows) -> Bools:

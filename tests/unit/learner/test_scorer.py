@@ -11,6 +11,7 @@ from features.catalog import Catalog
 from learner.config import LearnerConfig
 from learner.online import OnlineLearner
 from learner.scorer import Scorer
+from learner.speaking import HEARD
 from learner.state import save_learner
 from stream.events import Step
 from stream.seen import item_code
@@ -35,6 +36,10 @@ def past(*item_ids: str) -> list[Step]:
 
 def names(catalog: Catalog, rows: NDArray[np.int32]) -> list[str]:
     return [catalog.item(int(row)).item_id for row in rows if row >= 0]
+
+
+def laid_out(catalog: Catalog, history: list[Step]) -> NDArray[np.int32]:
+    return catalog.rows(step.item_id for step in history)[None]
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +168,7 @@ def test_users_do_not_change_each_others_lists(scorer: Scorer) -> None:
 def test_evidence_points_to_the_step_that_led_there(scorer: Scorer) -> None:
     catalog = catalogue(ITEMS[::-1])
     history = [*past("a3"), *past("a6"), *past("gone")]
-    weights = scorer.evidence(history, catalog.rows(["b3", "b6"]))
+    [weights] = scorer.evidence_many(laid_out(catalog, history), catalog.rows(["b3", "b6"])[None])
     assert weights.shape == (2, 3)
     assert weights.argmax(axis=1).tolist() == [0, 1]
     assert np.all(weights >= 0)
@@ -171,8 +176,26 @@ def test_evidence_points_to_the_step_that_led_there(scorer: Scorer) -> None:
 
 
 def test_an_item_is_no_evidence_for_itself(scorer: Scorer) -> None:
-    rows = catalogue(ITEMS[::-1]).rows(["b3"])
-    assert scorer.evidence(past("b3"), rows).tolist() == [[0.0]]
+    catalog = catalogue(ITEMS[::-1])
+    rows = catalog.rows(["b3"])[None]
+    assert scorer.evidence_many(laid_out(catalog, past("b3")), rows).tolist() == [[[0.0]]]
+
+
+def test_users_speak_for_their_own_lists_alone(scorer: Scorer) -> None:
+    catalog = catalogue(ITEMS[::-1])
+    users = [past(*(f"a{(n + t) % 8}" for t in range(20))) for n in range(5)]
+    past_BT = np.concatenate([laid_out(catalog, user) for user in users])
+    past_BT[3, :17] = -1
+    rows_BP = np.stack([catalog.rows([f"b{n}", f"b{(3 * n) % 8}", "a1"]) for n in range(5)])
+    rows_BP[2, 1:] = -1
+    together = scorer.evidence_many(past_BT, rows_BP)
+    assert together.shape == (5, 3, 20)
+    for user in range(5):
+        alone = scorer.evidence_many(past_BT[user : user + 1], rows_BP[user : user + 1])
+        np.testing.assert_allclose(together[user], alone[0], rtol=1e-5, atol=1e-7)
+    assert not together[3, :, :17].any() and not together[2, 1:].any()
+    assert not together[:, :, : 20 - HEARD].any()
+    assert together[[0, 1, 2, 4], 0].any(axis=1).all()
 
 
 def test_text_vectors_of_another_width_are_refused(taught: OnlineLearner) -> None:

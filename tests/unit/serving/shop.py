@@ -102,14 +102,15 @@ class PlainRanker:
                 rows_BK[user, place], scores_BK[user, place] = row, score
         return PlainRanked(rows_BK, scores_BK)
 
-    def evidence(self, history: Sequence[Step], rows_K: Rows) -> Floats:
-        return np.array(
+    def evidence_many(self, past_BT: Rows, rows_BP: Rows) -> Floats:
+        same = [
             [
-                [float(self._category(step.item_id) == self._of(row)) for step in history]
-                for row in rows_K.tolist()
-            ],
-            np.float32,
-        ).reshape(len(rows_K), len(history))
+                [float(min(past, row) >= 0 and self._of(past) == self._of(row)) for past in past_T]
+                for row in rows_P
+            ]
+            for past_T, rows_P in zip(past_BT.tolist(), rows_BP.tolist(), strict=True)
+        ]
+        return np.array(same, np.float32).reshape(*rows_BP.shape, past_BT.shape[1])
 
     def _category(self, item_id: str) -> str | None:
         row = self._catalog.row(item_id)

@@ -177,8 +177,8 @@ def test_reasons_name_what_the_user_did() -> None:
 
 def test_without_evidence_a_like_text_explains_and_then_the_interest() -> None:
     class Silent(PlainRanker):
-        def evidence(self, history, rows_K):  # type: ignore[no-untyped-def]
-            return 0 * super().evidence(history, rows_K)
+        def evidence_many(self, past_BT, rows_BP):  # type: ignore[no-untyped-def]
+            return 0 * super().evidence_many(past_BT, rows_BP)
 
     made = recommender()
     made.ranker = Silent(made.index.catalog)
