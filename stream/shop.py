@@ -4,13 +4,13 @@ The shop is pure and seeded: the same seed, configuration and recommendations se
 records, byte for byte. What it hides can be learnt: a visit stays with one interest, items lead on
 to look-alikes and accessories, tastes prefer styles, brands and prices that stand in the texts, and
 some items are famous. The truth about shifts is in `planted_shifts`. On demand a season begins: an
-abrupt change for everyone (`stream.shop_season`).
+abrupt change for everyone (`stream.shop_season`). In another language only the texts differ.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Annotated, Literal, NamedTuple, cast
 
@@ -24,7 +24,11 @@ from stream.shop_faults import FAULTS, break_record
 from stream.shop_season import Season
 from stream.shop_shoppers import PlantedShift, Shopper, make_shoppers
 from stream.shop_visits import Visit, act, enter
-from stream.shop_words import SHELVES
+from stream.shop_words import Language, ShopWords
+from stream.shop_words_en import ENGLISH
+from stream.shop_words_zh import CHINESE
+
+WORDS: Mapping[Language, ShopWords] = {"en": ENGLISH, "zh": CHINESE}
 
 _BURST = 12
 """Events of one visit by a bot."""
@@ -66,6 +70,9 @@ class ShopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     bot_share: Annotated[Share, Meta(description="share of bots' events")] = 0.01
     duplicate_share: Annotated[Share, Meta(description="share of records sent twice")] = 0.02
     broken_share: Annotated[Share, Meta(description="share of broken records")] = 0.01
+    language: Annotated[
+        Language, Meta(description="of titles, brands, categories and reviews, and of nothing else")
+    ] = "en"
 
 
 Label = Literal["item", "request", "event", "bot", "duplicate", "broken"]
@@ -104,7 +111,7 @@ class Shop:
         self.events = 0
         """Clean events of shoppers so far."""
         self._rng = Random(seed)
-        self._catalogue = Catalogue(self._rng, self.config.items)
+        self._catalogue = Catalogue(self._rng, self.config.items, WORDS[self.config.language])
         self._shoppers = make_shoppers(self._rng, self.config.shoppers)
         self._by_id = {shopper.user_id: shopper for shopper in self._shoppers}
         self._visits: list[Visit] = []
@@ -206,7 +213,8 @@ class Shop:
         return self._request(self._visits[-1])
 
     def _plant(self, shopper: Shopper, old: int, new: int) -> None:
-        paths = (SHELVES[old].path, SHELVES[new].path)
+        shelves = self._catalogue.words.shelves
+        paths = (shelves[old].path, shelves[new].path)
         self.planted_shifts.append(
             PlantedShift(shopper.user_id, self.events, self._ms, shopper.events, *paths)
         )

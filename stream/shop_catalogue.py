@@ -9,9 +9,10 @@ from random import Random
 import msgspec
 
 from stream.events import Item
-from stream.shop_words import BRANDS, SHELVES, Shelf
+from stream.shop_shelves import SHELVES, STYLES, shelf_brands
+from stream.shop_words import Made, ShopWords
+from stream.shop_words_en import ENGLISH
 
-STYLES = 4
 SIMILAR = 6
 """Look-alikes that lead on from an item: fewer make the next click too easy to foretell."""
 
@@ -25,6 +26,7 @@ class Ware:
     item: Item
     shelf: int
     style: int
+    brand: int
     quality: float
     weight: float
     similar: list[int] = field(default_factory=list)
@@ -42,7 +44,8 @@ class Catalogue:
     ('Kitchen', 'Teapots & Mugs')
     """
 
-    def __init__(self, rng: Random, items: int) -> None:
+    def __init__(self, rng: Random, items: int, words: ShopWords = ENGLISH) -> None:
+        self.words = words
         self._rng = rng
         self._titles: set[str] = set()
         self.wares: list[Ware] = []
@@ -98,32 +101,39 @@ class Catalogue:
     def _make(self, shelf_at: int) -> int:
         rng = self._rng
         shelf = SHELVES[shelf_at]
+        said = self.words.shelves[shelf_at]
         style = rng.randrange(STYLES)
         brands = shelf_brands(shelf_at)
         brand_at = rng.randrange(len(brands))
-        words = rng.choice(shelf.styles[style])
-        noun, detail = rng.choice(shelf.nouns[style]), rng.choice(shelf.details)
-        title = f"{brands[brand_at]} {words} {noun} {detail}"
-        mark = 2
-        while title in self._titles:
-            title, mark = f"{brands[brand_at]} {words} {noun} {detail} No. {mark}", mark + 1
-        self._titles.add(title)
+        words = rng.choice(said.styles[style])
+        noun, detail = rng.choice(said.nouns[style]), rng.choice(said.details)
+        made = Made(self.words.brands[brands[brand_at]], words, noun, detail)
+        others = [other for other in said.styles[style] if other != words]
         low, high = shelf.price
         step = min(1.0, max(0.0, rng.betavariate(2, 3) + (0.3 if brand_at == 0 else 0.0)))
         number = len(self.wares)
         item = Item(
             item_id=f"{shelf.slug}-{number:04d}",
-            title=title,
-            description=_describe(shelf, words, noun, brands[brand_at], style),
-            category=shelf.path,
-            brand=brands[brand_at],
+            title=self._free_title(made),
+            description=self.words.describe(made, said.use, others),
+            category=said.path,
+            brand=made.brand,
             price=round(low * (high / low) ** step, 2),
         )
         quality = rng.gauss(0.6 if brand_at == 0 else 0.0, 0.7)
-        self.wares.append(Ware(item, shelf_at, style, quality, self._fresh_weight()))
+        weight = self._fresh_weight()
+        self.wares.append(Ware(item, shelf_at, style, brands[brand_at], quality, weight))
         self.number[item.item_id] = number
         self.on_shelf[shelf_at].append(number)
         return number
+
+    def _free_title(self, made: Made) -> str:
+        plain = title = self.words.title(made)
+        mark = 2
+        while title in self._titles:
+            title, mark = self.words.another(plain, mark), mark + 1
+        self._titles.add(title)
+        return title
 
     def _connect(self, number: int) -> None:
         rng, ware = self._rng, self.wares[number]
@@ -135,20 +145,3 @@ class Catalogue:
         others = self.on_shelf[shelf]
         same = [n for n in others if self.wares[n].style == ware.style] or others
         ware.accessories = rng.sample(same, k=min(ACCESSORIES, len(same)))
-
-
-def shelf_brands(shelf: int) -> tuple[str, ...]:
-    """List the five brands of a shelf, the dear one first.
-
-    >>> shelf_brands(0)
-    ('Alderwood', 'Dunmore', 'Greyfell', 'Juniper Co', 'Marlowe')
-    """
-    return tuple(BRANDS[(shelf * 5 + 3 * place) % len(BRANDS)] for place in range(5))
-
-
-def _describe(shelf: Shelf, words: str, noun: str, brand: str, style: int) -> str:
-    others = ", ".join(other.lower() for other in shelf.styles[style] if other != words)
-    return (
-        f"{words} {noun.lower()} by {brand}, made for {shelf.use}. "
-        f"For those who like {words.lower()}, {others}."
-    )

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-from stream.shop_catalogue import STYLES, Catalogue, Ware, shelf_brands
-from stream.shop_words import SHELVES
+from stream.shop_catalogue import Catalogue, Ware
+from stream.shop_shelves import SHELVES, STYLES, shelf_brands
 
 MAIN_SHARE, SIDE_SHARE = 0.8, 0.1
 """How often a visit is about the main and the side interest; the rest is looking around."""
@@ -52,7 +52,7 @@ class Shopper:
     main: int
     side: int
     style_on: list[int]
-    brand_on: list[str]
+    brand_on: list[int]
     purse: float
     follows_fashion: float
     events: int = 0
@@ -78,7 +78,7 @@ class Shopper:
         score = float(ware.weight**self.follows_fashion)
         if ware.style == self.style_on[ware.shelf]:
             score *= STYLE_FACTOR
-        if ware.item.brand == self.brand_on[ware.shelf]:
+        if ware.brand == self.brand_on[ware.shelf]:
             score *= BRAND_FACTOR
         low, high = SHELVES[ware.shelf].price
         dear = ((ware.item.price or low) - low) / (high - low)
@@ -110,7 +110,8 @@ class Shopper:
         away = [
             shelf
             for shelf in range(len(SHELVES))
-            if SHELVES[shelf].path[0] not in (SHELVES[old].path[0], SHELVES[self.side].path[0])
+            if SHELVES[shelf].department
+            not in (SHELVES[old].department, SHELVES[self.side].department)
         ]
         self.main = (
             rng.choice(away) if fame is None else rng.choices(away, [fame[s] for s in away])[0]

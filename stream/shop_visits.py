@@ -14,7 +14,6 @@ from stream.events import Click, Purchase, Review
 from stream.parse import TopicKind
 from stream.shop_catalogue import Catalogue
 from stream.shop_shoppers import Shopper
-from stream.shop_words import HEADLINES, PRAISE
 
 RECOMMENDED_SHARE = 0.35
 """How often a shopper who saw a recommendation with something wanted in it follows it."""
@@ -176,7 +175,7 @@ def _review(
         item_id=ware.item.item_id,
         ts=ts_ms,
         rating=float(stars),
-        title=rng.choice(HEADLINES[stars]),
-        text=rng.choice(PRAISE[stars]),
+        title=rng.choice(catalogue.words.headlines[stars]),
+        text=rng.choice(catalogue.words.praise[stars]),
         event_id=event_id,
     )

@@ -18,7 +18,7 @@ from stream.events import Event, Recommendation, RecommendedItem
 from stream.parse import TopicKind, parse_event, parse_item, parse_request
 from stream.shop import Shop, ShopConfig, ShopRecord
 from stream.shop_faults import FAULTS, break_record
-from stream.shop_words import SHELVES
+from stream.shop_words_en import ENGLISH
 
 Array = NDArray[np.float64]
 
@@ -211,7 +211,7 @@ def test_the_catalogue_reads_like_a_shop_and_grows() -> None:
     shop = Shop(4)
     items = shop.items()
     assert len({item.item_id for item in items}) == len({item.title for item in items}) == 600
-    assert {item.category for item in items} == {shelf.path for shelf in SHELVES}
+    assert {item.category for item in items} == {shelf.path for shelf in ENGLISH.shelves}
     assert all(item.brand in item.title and item.description and item.price for item in items)
     changes = [r for r in take(shop, 12_000) if r.topic_kind == "items"]
     known = {item.item_id for item in items}
@@ -234,9 +234,9 @@ def rank_a_stream(seed: int, events: int = 3_000) -> tuple[float, float, float]:
     stream = shop.clean_events(events)
     items = shop.items()
     row = {item.item_id: at for at, item in enumerate(items)}
-    shelf = np.array([[s.path == item.category for s in SHELVES] for item in items], float)
+    shelf = np.array([[s.path == item.category for s in ENGLISH.shelves] for item in items], float)
     count, follow = np.zeros(len(items)), np.zeros((len(items), len(items)))
-    seen: dict[str, Array] = defaultdict(lambda: np.full(len(SHELVES), 0.3))
+    seen: dict[str, Array] = defaultdict(lambda: np.full(len(ENGLISH.shelves), 0.3))
     last: dict[str, int] = {}
     luck = np.random.default_rng(seed)
     gains = np.zeros(3)
