@@ -31,7 +31,7 @@ def save(scene: Scene, path: Path) -> None:
     )
     console.print(render(scene, WIDTH, HEIGHT), height=HEIGHT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(console.export_svg(title="tidemill demo"))
+    path.write_text(console.export_svg(title="tidemill demo"), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:

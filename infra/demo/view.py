@@ -13,6 +13,7 @@ titles and reasons.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -27,6 +28,7 @@ from stream.events import Recommendation
 
 BARS = "▁▂▃▄▅▆▇█"
 MIDDLE_ROWS = 9
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 COLOURS: dict[Health, str] = {"ready": "green", "starting": "yellow", "down": "red"}
 
 
@@ -47,6 +49,15 @@ def sparkline(values: Sequence[float], width: int, top: float) -> str:
         level = sum(share) / len(share) / top if top > 0 else 0.0
         bars.append(BARS[min(int(level * len(BARS)), len(BARS) - 1)])
     return "".join(bars)
+
+
+def one_line(text: str) -> Text:
+    r"""A shop's own words as they are, whatever brackets they hold, in one line.
+
+    >>> one_line("[new] tea\n\x1b[1mtin").plain
+    '[new] tea [1mtin'
+    """
+    return Text(_CONTROLS.sub(" ", text))
 
 
 def render(scene: Scene, width: int, height: int) -> RenderableType:
@@ -157,9 +168,9 @@ def _learner(scene: Scene, width: int) -> RenderableType:
     moved: list[RenderableType] = [
         Text.assemble(
             (f"{shift.user_id} ", "bold"),
-            shift.from_category.rpartition(" > ")[2] or "?",
+            one_line(shift.from_category.rpartition(" > ")[2] or "?"),
             (" → ", "magenta"),
-            shift.to_category.rpartition(" > ")[2] or "?",
+            one_line(shift.to_category.rpartition(" > ")[2] or "?"),
             no_wrap=True,
             overflow="ellipsis",
         )
@@ -186,8 +197,8 @@ def _recommendations(scene: Scene, width: int, rows: int) -> RenderableType:
             item = answer.items[index]
             table.add_row(
                 Text(_who(answer) if index == 0 else "", style="bold"),
-                item.title or item.item_id,
-                item.reason,
+                one_line(item.title or item.item_id),
+                one_line(item.reason),
             )
         left -= shown
         if left <= 0:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from pathlib import Path
 
+import msgspec
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from infra.demo.picture import save
@@ -178,3 +181,61 @@ def test_the_live_screen_gives_the_terminal_back() -> None:
 
     assert "shopper-7" in out.getvalue()
     assert out.getvalue().index(enter) < out.getvalue().rindex(leave)
+
+
+TITLES = {
+    "Chinese": "湖湾里埃塞俄比亚耶加雪菲咖啡豆公平贸易第2款，清晨的第一个小时",
+    "Arabic": "سماعات رأس لاسلكية مانعة للضوضاء للسفر والموسيقى في كل مكان",
+    "Hindi": "हिन्दी पुस्तक " * 8,
+    "joined emoji": "👨\u200d👩\u200d👧\u200d👦" * 40,
+    "combining marks": "e\u0301\u0323" * 60,
+    "brackets": "[new] Tea [/b] tin [bold]" * 4,
+    "controls": "two\nlines\tand \x1b[31mred",
+}
+
+
+@pytest.mark.parametrize("script", TITLES)
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (97, 31)])
+def test_a_title_in_any_script_leaves_the_screen_in_shape(
+    script: str, width: int, height: int
+) -> None:
+    scene, title = busy_scene(), TITLES[script]
+    scene.shifts = deque(
+        msgspec.structs.replace(shift, to_category=f"{title} > {title}") for shift in scene.shifts
+    )
+    scene.recommendations = deque(
+        msgspec.structs.replace(
+            answer,
+            items=tuple(
+                msgspec.structs.replace(item, title=title, reason=f"because you viewed {title}")
+                for item in answer.items
+            ),
+        )
+        for answer in scene.recommendations
+    )
+
+    lines = drawn(scene, width, height)
+
+    assert len(lines) == height
+    assert {cell_len(line) for line in lines} == {width}
+    begin = title.partition("\n")[0][:4]
+    assert sum(begin in line for line in lines) >= 8
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_wide_title_ends_where_its_column_ends_and_says_so() -> None:
+    scene = busy_scene()
+    item = RecommendedItem(item_id="i", score=1.0, title=TITLES["Chinese"], reason="popular now")
+    scene.recommendations = deque(
+        msgspec.structs.replace(answer, items=(item,)) for answer in scene.recommendations
+    )
+
+    line = next(line for line in drawn(scene, 80, 24) if "popular now" in line)
+
+    assert "湖湾里埃塞俄比亚" in line
+    assert "…" in line
+    assert cell_len(line[: line.index("popular")]) == len(
+        next(line for line in drawn(busy_scene(), 80, 24) if "because" in line).partition(
+            "because"
+        )[0]
+    )
