@@ -60,6 +60,7 @@ def up(settings: Settings, *, fresh: bool) -> None:
 Examples:
   tidemill demo
   tidemill demo --events 3000 --json
+  tidemill demo --language zh
   tidemill demo --log path/to/recorded/log --events 20000"""
 )
 @settings_options("data_dir", "port", "bootstrap_servers")
@@ -73,6 +74,13 @@ Examples:
     "--rate", "rate_per_s", type=click.FloatRange(min=0, min_open=True), help="Events per second."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the simulated shop.")
+@click.option(
+    "--language",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="Of the simulated shop's texts: what happens in it is the same in each.",
+)
 @click.option(
     "--season-at",
     type=click.IntRange(min=1),

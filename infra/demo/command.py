@@ -33,6 +33,7 @@ from infra.settings import DEFAULT, Settings
 from infra.supervise import Supervisor
 from stream.clock import Clock, SystemClock
 from stream.formats import open_log
+from stream.shop_words import Language
 
 HEALTH: Mapping[str, Health] = {"ready": "ready", "starting": "starting"}
 """How the screen calls the supervisor's states; all others are `down`."""
@@ -58,6 +59,8 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float | None = None
     season_at: int | None = None
     """Events of the simulated shop after which a season begins: an abrupt change for everyone."""
+    language: Language = "en"
+    """Of the simulated shop's texts."""
     json: bool = False
     fresh: bool = False
     embedded: bool = True
@@ -66,19 +69,40 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where to save the screen as SVG while the last events are played."""
 
 
-def demo_settings(settings: Settings, log_name: str | None) -> Settings:
+def demo_settings(settings: Settings, apart: str | None) -> Settings:
     """The settings with what the demo needs, wherever the user has chosen nothing.
 
-    Its folder lies beside that of `tidemill up`, one for the shop and one for each log, so that a
-    play never mixes with a real shop; pushes are on; a broker port that is taken is no obstacle.
+    Its folder lies beside that of `tidemill up`, one for the shop in each language and one for each
+    log, so that a play never mixes with a real shop; pushes are on; a broker port that is taken is
+    no obstacle.
+
+    Parameters
+    ----------
+    settings
+        What the user has chosen.
+    apart
+        What sets this play apart: the log's name, or the language; `None` for the English shop.
     """
     wanted: dict[str, object] = {"serving.push": True}
-    name = "demo" if log_name is None else f"demo-{log_name}"
+    name = "demo" if apart is None else f"demo-{apart}"
     wanted["run.data_dir"] = str(Path(settings.section(RunConfig).data_dir) / name)
     if is_taken(settings.section(BrokerConfig).port):
         wanted["broker.port"] = 0
     free = {path: value for path, value in wanted.items() if settings.origin(path) == DEFAULT}
     return settings.with_values(free, "the demo")
+
+
+def play_of(options: DemoOptions, rate_per_s: float, clock: Clock) -> tuple[Script, Settings]:
+    """What is played, and the settings to play it with."""
+    if options.log:
+        log = open_log(options.log)
+        script = LogScript(log, options.events, clock)
+        return script, demo_settings(options.settings, log.name)
+    shop = ShopScript(
+        options.seed, rate_per_s, clock, season_at=options.season_at, language=options.language
+    )
+    apart = None if options.language == "en" else options.language
+    return shop, demo_settings(options.settings, apart)
 
 
 def is_taken(port: int) -> bool:
@@ -100,13 +124,7 @@ def run(options: DemoOptions) -> int:
         logging.getLogger(name).setLevel(level)
     clock = SystemClock()
     rate_per_s = options.rate_per_s or PlayConfig().rate_per_s
-    log = open_log(options.log) if options.log else None
-    script: Script = (
-        LogScript(log, options.events, clock)
-        if log
-        else ShopScript(options.seed, rate_per_s, clock, options.season_at)
-    )
-    settings = demo_settings(options.settings, log.name if log else None)
+    script, settings = play_of(options, rate_per_s, clock)
     figures, settled, restarts = _play(options, settings, script, rate_per_s, clock)
 
     faults = figures.faults()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -13,9 +13,17 @@ from stream.clock import Clock
 from stream.events import Item, Recommendation, Request, json_encode
 from stream.formats import Log
 from stream.shop import Shop, ShopConfig
+from stream.shop_words import Language
 
 EVENTS_PER_REQUEST = 5
 """Of a recorded log: fewer events in between ask more often than most shops would."""
+
+
+TITLES: Mapping[Language, str] = {
+    "en": "the simulated shop",
+    "zh": "the simulated shop in Chinese",
+}
+"""What the screen calls the simulated shop."""
 
 
 class Line(NamedTuple):
@@ -55,14 +63,25 @@ class ShopScript:
         When the shop opens.
     season_at
         Events after which a season begins, at which interests and fame change abruptly; or never.
+    language
+        Of titles, brands, categories and reviews. What happens is the same in each.
     """
 
     def __init__(
-        self, seed: int, rate_per_s: float, clock: Clock, season_at: int | None = None
+        self,
+        seed: int,
+        rate_per_s: float,
+        clock: Clock,
+        *,
+        season_at: int | None = None,
+        language: Language = "en",
     ) -> None:
-        self.title = "the simulated shop"
+        self.title = TITLES[language]
         config = ShopConfig(
-            start_ms=clock.now_ms(), mean_gap_ms=1000.0 / rate_per_s, season_at=season_at
+            start_ms=clock.now_ms(),
+            mean_gap_ms=1000.0 / rate_per_s,
+            season_at=season_at,
+            language=language,
         )
         self._shop = Shop(seed, config)
 
