@@ -14,6 +14,7 @@ import click
 from infra.commands.bench import bench
 from infra.commands.data import replay, topics
 from infra.commands.dead_letters import dead_letters
+from infra.commands.distill import distill
 from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
@@ -48,6 +49,7 @@ for command in (
     forget,
     evaluate,
     pretrain,
+    distill,
     bench,
     topics,
     settings,

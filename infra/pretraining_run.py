@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -21,7 +22,7 @@ from learner.pretraining import Pretraining
 from learner.pretraining_config import Epoch, Moment, PretrainConfig, PretrainReport
 from learner.pretraining_kept import pretrain_kept
 from learner.ranker import pick_device
-from learner.sequences import sequences_of
+from learner.sequences import Sequences, sequences_of
 from learner.tower import Residuals
 from stream.events import Event, ItemVector
 from stream.formats import Log
@@ -42,6 +43,10 @@ class Bar:
     def encoded(self, _: str, done: int, total: int) -> None:
         """Texts have been encoded."""
         self._bar.update(self._task, description="text of items", completed=done, total=total)
+
+    def asked(self, done: int, total: int) -> None:
+        """A teacher has answered."""
+        self._bar.update(self._task, description="asking the teacher", completed=done, total=total)
 
     def moment(self, moment: Moment) -> None:
         """A batch has been learnt."""
@@ -82,6 +87,42 @@ def progress_bar(epochs: int) -> Iterator[Bar]:
         yield Bar(bar, epochs)
 
 
+class Prepared(NamedTuple):
+    """A log as pretraining reads it."""
+
+    sequences: Sequences
+    ids: list[str]
+    """Every row's id."""
+    text_IE: torch.Tensor | None
+    text_width: int
+    encoder: str
+    """Its name; empty without any text."""
+    events: int
+
+
+def prepare(log: Log, learner: LearnerConfig, share: float, bar: Bar) -> Prepared:
+    """Read the first share of a log, and encode the texts of its items."""
+    torch.set_num_threads(learner.threads or torch.get_num_threads())
+    events = load_events(log)
+    events = events[: int(len(events) * share)]
+    encoders: list[TextEncoder] = []
+
+    def encoder() -> TextEncoder:
+        encoders.append(TextEncoder(learner.encoder))
+        return encoders[0]
+
+    catalog = load_catalogue(log, events, learner, encoder, bar.encoded)
+    admit_bare(catalog, events)
+    return Prepared(
+        sequences_of(events, catalog),
+        [catalog.item(row).item_id for row in range(len(catalog))],
+        torch.from_numpy(catalog.vectors.copy()) if encoders else None,
+        catalog.width,
+        encoders[0].name if encoders else "",
+        len(events),
+    )
+
+
 def pretrain_log(
     log: Log,
     folder: Path,
@@ -100,37 +141,33 @@ def pretrain_log(
         If there is nothing to learn or to validate on, or if what the folder keeps is of another
         log or other options.
     """
-    torch.set_num_threads(learner.threads or torch.get_num_threads())
-    events = load_events(log)
-    events = events[: int(len(events) * share)]
-    encoders: list[TextEncoder] = []
-
-    def encoder() -> TextEncoder:
-        encoders.append(TextEncoder(learner.encoder))
-        return encoders[0]
-
-    catalog = load_catalogue(log, events, learner, encoder, bar.encoded)
-    admit_bare(catalog, events)
+    prepared = prepare(log, learner, share, bar)
     device = pick_device(learner.device)
-    model = Behaviour(learner.model, catalog.width, config.seed).to(device)
+    model = Behaviour(learner.model, prepared.text_width, config.seed).to(device)
     residuals = Residuals(model.width)
-    ids = [catalog.item(row).item_id for row in range(len(catalog))]
     report = pretrain_kept(
         folder / EPOCHS,
         model,
         residuals,
-        torch.from_numpy(catalog.vectors.copy()) if encoders else None,
-        sequences_of(events, catalog),
+        prepared.text_IE,
+        prepared.sequences,
         config=config,
-        item_ids=ids,
+        item_ids=prepared.ids,
         resume=resume,
         progress=bar.moment,
         after_epoch=bar.epoch,
     )
-    figures = msgspec.to_builtins(report) | {"data": log.name, "events": len(events)}
+    figures = msgspec.to_builtins(report) | {"data": log.name, "events": prepared.events}
     figures["config"] = msgspec.to_builtins(config)
-    name = encoders[0].name if encoders else ""
-    save_base(folder, model, residuals, ids, steps=config.steps, encoder=name, figures=figures)
+    save_base(
+        folder,
+        model,
+        residuals,
+        prepared.ids,
+        steps=config.steps,
+        encoder=prepared.encoder,
+        figures=figures,
+    )
     return report
 
 

@@ -1,7 +1,6 @@
 """Pretraining: the whole transformer and every item's vector learn a recorded log, many times over.
 
-Legend: `P` positions, `C` scored items, `U` distinct rows, `E` width of text vectors, `I` catalogue
-rows, `N` events.
+Legend: `E` width of text vectors, `I` catalogue rows, `N` events.
 
 Every step of every window is a position that has to say what came next. A logit is what it is
 online (`learner.behaviour_step`): user times tower, on top of log-popularity unless that is turned
@@ -22,11 +21,13 @@ from torch import Tensor
 from learner.behaviour import Behaviour
 from learner.optim_dense import DenseAdam
 from learner.pretraining_config import Epoch, Moment, PretrainConfig, PretrainReport, Progress
-from learner.pretraining_loss import Popularity, gbce_loss, softmax_loss
-from learner.pretraining_student import ITEMS, Student, cut, offset_of
+from learner.pretraining_objective import Objective
+from learner.pretraining_split import split
+from learner.pretraining_student import ITEMS, Student, offset_of
 from learner.ranking_metrics import gains
-from learner.sequences import Sequences, Windows, last_windows, shuffled, windows_of
+from learner.sequences import Sequences, Windows, shuffled, windows_of
 from learner.snapshot import Saved
+from learner.teacher import Teacher
 from learner.tower import Residuals
 
 TOP = 10
@@ -52,6 +53,8 @@ class Pretraining:
         Every number.
     item_ids
         Every row's id: a new vector depends on it.
+    teacher
+        Whom the model is to agree with, as `config.distill` says.
 
     Raises
     ------
@@ -68,33 +71,34 @@ class Pretraining:
         config: PretrainConfig,
         *,
         item_ids: Sequence[str],
+        teacher: Teacher | None = None,
     ) -> None:
         self.residuals, self.config = residuals, config
         self.sequences, self.items = sequences, len(item_ids)
         self.epochs: list[Epoch] = []
 
         # 1. What is held out, and what is learnt.
-        held_N = hold_out(sequences, config)
-        self.popularity = Popularity(sequences.rows_N[~held_N], self.items)
-        self.train = sequences.only(~held_N)
+        self.train, self.popularity, self.valid = split(sequences, self.items, config)
         self.windows = windows_of(self.train, config.steps)
-        at_N = np.flatnonzero(held_N & with_past(sequences))
-        if len(at_N) > config.valid_max:
-            generator = np.random.default_rng((config.seed, 0))
-            at_N = np.sort(generator.choice(at_N, config.valid_max, replace=False))
-        self.valid = last_windows(sequences, at_N, config.steps)
         if not len(self.windows) or not len(self.valid):
             what = "learn" if not len(self.windows) else "validate on"
             message = (
                 f"nothing to {what}: of {len(sequences.rows_N)} events of {len(sequences)} users, "
-                f"{len(at_N)} that follow another one are held out by `holdout` {config.holdout!r} "
-                f"and {self.windows.positions()} are left; give a longer log or the other holdout"
+                f"{len(self.valid)} that follow another one are held out by `holdout` "
+                f"{config.holdout!r} and {self.windows.positions()} are left; give a longer log or "
+                "the other holdout"
             )
             raise ValueError(message)
 
-        # 2. Who learns.
+        # 2. Who learns, and from whom.
+        lists = None
+        if teacher is not None and config.distill is not None:
+            if config.distill.start:
+                teacher.begin(model, residuals, self.popularity)
+            lists = teacher.lists(self.train, self.windows, self.popularity, config.distill)
         taken_I = self.popularity.share_I > 0
         self.student = Student(model, residuals, text_IE, taken_I, item_ids)
+        self.objective = Objective(self.student, self.train, self.popularity, config, lists)
         self.adam = DenseAdam(self.student.parameters, config.decay)
         self.mean = {n: p.detach().clone() for n, p in self.student.parameters.items()}
         self.best: dict[str, Tensor] = {}
@@ -205,28 +209,12 @@ class Pretraining:
         self.epochs = msgspec.convert(saved.meta["epochs"], list[Epoch])
 
     def _step(self, windows: Windows, generator: np.random.Generator) -> float:
-        config, student = self.config, self.student
-        read = cut(self.train, windows, student.device)
-        columns = self.popularity.columns(read.target_BT[read.real_BT], config.negatives, generator)
-        inputs_BT = np.maximum(read.steps.rows_BT, 0)
-        rows_U = np.unique(np.concatenate([inputs_BT.ravel(), columns.items_C]))
-        read.steps.index(rows_U.astype(np.int32), student.device)
-        items_UD = student.towers(rows_U.astype(np.int64))
-        users_PD = student.users(items_UD, read, config.dropout)[torch.from_numpy(read.real_BT)]
-        at_C = torch.from_numpy(np.searchsorted(rows_U, columns.items_C)).to(student.device)
-        logits_PC = users_PD @ items_UD[at_C].T
-        if config.popularity_offset:
-            offset_C = offset_of(self.popularity, columns.items_C, used=True)
-            logits_PC = logits_PC + offset_C.to(student.device)
-        if config.loss == "softmax":
-            loss = softmax_loss(logits_PC, columns)
-        else:
-            loss = gbce_loss(logits_PC, columns, self.items)
+        loss = self.objective.loss(windows, generator)
         torch.autograd.backward(loss)
-        self.adam.clip(config.clip)
+        self.adam.clip(self.config.clip)
         self.adam.step(self._rate())
-        decay = min(config.average, (1 + self.adam.steps) / (10 + self.adam.steps))
-        for name, parameter in student.parameters.items():
+        decay = min(self.config.average, (1 + self.adam.steps) / (10 + self.adam.steps))
+        for name, parameter in self.student.parameters.items():
             self.mean[name].lerp_(parameter.detach(), 1 - decay)
         return float(loss.detach())
 
@@ -252,25 +240,6 @@ def _shaping(config: PretrainConfig) -> PretrainConfig:
     return msgspec.structs.replace(config, epochs=epochs, patience=1)
 
 
-def hold_out(sequences: Sequences, config: PretrainConfig) -> NDArray[np.bool_]:
-    """Which events validate."""
-    held_N = np.zeros(len(sequences.rows_N), np.bool_)
-    if config.holdout == "last":
-        long = sequences.ends_S - sequences.starts_S > 1
-        held_N[sequences.ends_S[long] - 1] = True
-    elif len(held_N):
-        last = max(1, int(len(held_N) * config.valid_share))
-        held_N |= sequences.ts_N > np.sort(sequences.ts_N)[-last - 1 if last < len(held_N) else 0]
-    return held_N
-
-
-def with_past(sequences: Sequences) -> NDArray[np.bool_]:
-    """Which events are not the first of their user."""
-    later_N = np.ones(len(sequences.rows_N), np.bool_)
-    later_N[sequences.starts_S[sequences.starts_S < sequences.ends_S]] = False
-    return later_N
-
-
 def pretrain(
     model: Behaviour,
     residuals: Residuals,
@@ -279,6 +248,7 @@ def pretrain(
     config: PretrainConfig,
     *,
     item_ids: Sequence[str],
+    teacher: Teacher | None = None,
     progress: Progress = lambda moment: None,
     after_epoch: Callable[[Pretraining, Epoch], None] = lambda pretraining, epoch: None,
     resume: Saved | None = None,
@@ -288,7 +258,9 @@ def pretrain(
     The parameters are those of `Pretraining`; `after_epoch` may keep its `state`, from which
     `resume` goes on as if nothing had happened.
     """
-    pretraining = Pretraining(model, residuals, text_IE, sequences, config, item_ids=item_ids)
+    pretraining = Pretraining(
+        model, residuals, text_IE, sequences, config, item_ids=item_ids, teacher=teacher
+    )
     if resume is not None:
         pretraining.restore(resume)
     while not pretraining.over:

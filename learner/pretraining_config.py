@@ -10,6 +10,27 @@ import msgspec
 from msgspec import Meta
 
 
+class DistillConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a smaller model is taught by a teacher, beside the log."""
+
+    teacher: Annotated[str, Meta(description="hash of the teacher's weights")] = ""
+    weight: Annotated[
+        float, Meta(ge=0, description="of the divergence from the teacher's probabilities")
+    ] = 1.0
+    temperature: Annotated[
+        float, Meta(gt=0, le=100, description="what logits are divided by for the divergence")
+    ] = 1.0
+    ranking: Annotated[
+        float, Meta(ge=0, description="weight of the likelihood of the teacher's order")
+    ] = 0.0
+    listed: Annotated[
+        int, Meta(ge=1, le=1_000, description="items kept of what the teacher says of an event")
+    ] = 50
+    start: Annotated[
+        bool, Meta(description="items start as the teacher's, in fewer dimensions")
+    ] = True
+
+
 class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a base is pretrained."""
 
@@ -57,6 +78,21 @@ class PretrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     filter_seen: Annotated[
         bool, Meta(description="don't rank what a user had, where a log has no repeats")
     ] = False
+    contrast: Annotated[
+        float, Meta(ge=0, description="weight of the likeness of two changed views of a history")
+    ] = 0.0
+    adversarial: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="how far items' vectors are moved where it hurts, as a share of their "
+            "length, before the same is learnt again",
+        ),
+    ] = 0.0
+    distill: Annotated[
+        DistillConfig | None, Meta(description="what a teacher adds; none: nothing")
+    ] = None
     seed: Annotated[int, Meta(ge=0, description="two runs with one seed are bit-equal")] = 0
 
 

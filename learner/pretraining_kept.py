@@ -13,6 +13,7 @@ from learner.pretraining import Pretraining, pretrain
 from learner.pretraining_config import Epoch, PretrainConfig, PretrainReport, Progress
 from learner.sequences import Sequences
 from learner.snapshot import Snapshots
+from learner.teacher import Teacher
 from learner.tower import Residuals
 
 KEPT = 2
@@ -28,6 +29,7 @@ def pretrain_kept(
     *,
     config: PretrainConfig,
     item_ids: Sequence[str],
+    teacher: Teacher | None = None,
     resume: bool = True,
     progress: Progress = lambda moment: None,
     after_epoch: Callable[[Pretraining, Epoch], None] = lambda pretraining, epoch: None,
@@ -57,6 +59,7 @@ def pretrain_kept(
         sequences,
         config,
         item_ids=item_ids,
+        teacher=teacher,
         progress=progress,
         after_epoch=keep,
         resume=kept.newest(),

@@ -157,6 +157,8 @@ class Cut(NamedTuple):
 
     steps: Steps
     target_BT: NDArray[np.int32]
+    next_BT: NDArray[np.int64]
+    """Where among the sequences' events each target is."""
     real_BT: NDArray[np.bool_]
 
 
@@ -174,7 +176,8 @@ def cut(sequences: Sequences, windows: Windows, device: torch.device) -> Cut:
         sequences.ratings_N[at_BT],
         length_B,
     )
-    return Cut(Steps(laid, len(step_T), device), sequences.rows_N[at_BT + 1], real_BT)
+    steps = Steps(laid, len(step_T), device)
+    return Cut(steps, sequences.rows_N[at_BT + 1], at_BT + 1, real_BT)
 
 
 def offset_of(popularity: Popularity, items_C: NDArray[np.int64], *, used: bool) -> Tensor:

@@ -11,9 +11,10 @@ import torch
 
 from learner.behaviour import Behaviour
 from learner.config import ModelConfig
-from learner.pretraining import Pretraining, hold_out, pretrain
+from learner.pretraining import Pretraining, pretrain
 from learner.pretraining_config import PretrainConfig, PretrainReport
 from learner.pretraining_loss import Popularity, gbce_loss, softmax_loss
+from learner.pretraining_split import hold_out
 from learner.sequences import Sequences, lay_out, shuffled, windows_of
 from learner.tower import Residuals
 
