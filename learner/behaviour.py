@@ -24,7 +24,7 @@ from learner.base import load_transformer, read_heads
 from learner.batch import Histories
 from learner.config import ModelConfig
 from learner.huggingface import LlamaConfig, LlamaModel, LoraConfig, get_peft_model
-from learner.last_step import last_hidden
+from learner.last_step import Fixed, last_hidden
 from stream.events import KINDS
 
 GAP_BUCKETS = 26
@@ -106,6 +106,7 @@ class Behaviour(nn.Module):
         self.gain = nn.Parameter(torch.ones(D))
         self.output_DD = nn.Parameter(torch.zeros(D, D))
         self.width = D
+        self._fixed: tuple[Fixed, Tensor] | None = None
         self.heads = read_heads(config.base, text_width) if config.base else None
         with torch.no_grad():
             for name, value in self.heads.parameters.items() if self.heads else ():
@@ -115,6 +116,11 @@ class Behaviour(nn.Module):
     def pretrained(self) -> bool:
         """Whether heads and items were pretrained too: then it has something to say at once."""
         return self.heads is not None
+
+    @torch.no_grad()
+    def fix(self) -> None:
+        """Say that the weights won't change any more: users are then read several times quicker."""
+        self._fixed = Fixed.of(self.body, self.config.transformer_steps), self._table()
 
     def learnt(self) -> dict[str, nn.Parameter]:
         """The parameters that follow the stream: adapters and heads, never the base."""
@@ -149,15 +155,22 @@ class Behaviour(nn.Module):
         of the moment for which it helps to say what follows.
         """
         B, T = steps.item_BT.shape
-        table_PD = torch.cat([getattr(self, name) for name in PLACES])
-        said_NP = torch.zeros(len(steps.code_NF), len(table_PD), device=table_PD.device)
-        said_ND = said_NP.scatter_(1, steps.code_NF, 1.0) @ table_PD
+        if self._fixed is None:
+            table_PD = self._table()
+            said_NP = torch.zeros(len(steps.code_NF), len(table_PD), device=table_PD.device)
+            said_ND = said_NP.scatter_(1, steps.code_NF, 1.0) @ table_PD
+        else:
+            said_ND = nn.functional.embedding_bag(steps.code_NF, self._fixed[1], mode="sum")
         at_N = steps.item_BT.reshape(-1)
         if len(items_UD) > len(at_N):  # a whole catalogue
             items_ND = nn.functional.embedding(at_N, items_UD) * self.gain
         else:
             items_ND = nn.functional.embedding(at_N, items_UD * self.gain)
         return (items_ND + said_ND).view(B, T, self.width)
+
+    def _table(self) -> Tensor:
+        """What a step says beside its item, a row of it for each place."""
+        return torch.cat([getattr(self, name) for name in PLACES])
 
     def users(
         self, items_UD: Tensor, steps: Steps, noise: Callable[[Tensor], Tensor] | None = None
@@ -169,7 +182,8 @@ class Behaviour(nn.Module):
         tokens_BTD = self.tokens(items_UD, steps)
         if noise is not None:
             tokens_BTD = noise(tokens_BTD)
-        last_BD = last_hidden(self.body, tokens_BTD, steps.last_B)
+        fixed = None if self._fixed is None else self._fixed[0]
+        last_BD = last_hidden(self.body, tokens_BTD, steps.last_B, fixed)
         out_BD: Tensor = (last_BD @ self.output_DD) * steps.known_B[:, None]
         return out_BD
 

@@ -8,20 +8,88 @@ pass over memory where rotating halves takes five; their coordinates change plac
 in both, which leaves their products as they are. All that differs from `transformers` and `peft`
 is rounding.
 
+Who only reads takes the weights out of the modules once (`Fixed`): for a single user, finding them
+and adding the adapters takes several times as long as multiplying.
+
 Legend: `B` users, `T` steps, `D` width, `H` heads, `G` heads of keys and values, `C` width of a
 head.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, rms_norm, scaled_dot_product_attention
 
+Linear = tuple[Tensor, Tensor | None]
+"""Weight and bias, adapters added."""
 
-def last_hidden(body: Any, tokens_BTD: Tensor, last_B: Tensor) -> Tensor:
+Norm = tuple[Tensor, float]
+"""Weight and epsilon."""
+
+
+class Layer(NamedTuple):
+    """A layer's weights, taken out of their modules; queries and keys ready to be turned."""
+
+    before: Norm
+    query: Linear
+    key: Linear
+    value: Linear
+    out: Linear
+    between: Norm
+    gate: Linear
+    up: Linear
+    down: Linear
+    bend: Callable[[Tensor], Tensor]
+    head: int
+    """Width of a head."""
+    grouped: bool
+    """Whether several heads share keys and values."""
+
+    @classmethod
+    def of(cls, layer: Any) -> Self:
+        """As the layer stands now; gradients flow through to it."""
+        attention, mlp = layer.self_attn, layer.mlp
+        head = attention.head_dim
+        return cls(
+            _norm_of(layer.input_layernorm),
+            _turning(_weight(attention.q_proj), head),
+            _turning(_weight(attention.k_proj), head),
+            _weight(attention.v_proj),
+            _weight(attention.o_proj),
+            _norm_of(layer.post_attention_layernorm),
+            _weight(mlp.gate_proj),
+            _weight(mlp.up_proj),
+            _weight(mlp.down_proj),
+            mlp.act_fn,
+            head,
+            bool(attention.num_key_value_groups > 1),
+        )
+
+
+class Fixed(NamedTuple):
+    """The weights of a transformer that doesn't learn any more, and angles for so many steps."""
+
+    layers: list[Layer]
+    norm: Norm
+    turn_TC: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, body: Any, steps: int) -> Self:
+        """Take them out of a `LlamaModel` within `peft`."""
+        llama = body.get_base_model()
+        layers = [Layer.of(layer) for layer in llama.layers]
+        norm = _norm_of(llama.norm)
+        return cls(layers, norm, _turns(llama, norm[0].new_zeros(1, steps, len(norm[0]))))
+
+
+def last_hidden(
+    body: Any, tokens_BTD: Tensor, last_B: Tensor, fixed: Fixed | None = None
+) -> Tensor:
     """The final hidden state at step `last_B` of each user, (B, D); later steps are not looked at.
 
     Parameters
@@ -30,74 +98,80 @@ def last_hidden(body: Any, tokens_BTD: Tensor, last_B: Tensor) -> Tensor:
         A `LlamaModel` within `peft`, as `learner.behaviour` makes it.
     tokens_BTD
         What it reads.
+    last_B
+        Where each user's history ends.
+    fixed
+        What was taken out of `body`, if it hasn't learnt since.
     """
-    llama = body.get_base_model()
+    if fixed is None:
+        llama = body.get_base_model()
+        turn_TC, norm = _turns(llama, tokens_BTD), _norm_of(llama.norm)
+        *layers, last = (Layer.of(layer) for layer in llama.layers)
+    else:
+        turn_TC, norm = fixed.turn_TC[: tokens_BTD.shape[1]], fixed.norm
+        *layers, last = fixed.layers
+    hidden_BTD = tokens_BTD
+    for layer in layers:
+        hidden_BTD = _layer(layer, hidden_BTD, turn_TC)
+    return _norm(norm, _last_layer(last, hidden_BTD, turn_TC, last_B))
+
+
+def _turns(llama: Any, tokens_BTD: Tensor) -> Tensor:
+    """The angle of each step and pair of coordinates, as a complex number of length 1: (T, C)."""
     step_T = torch.arange(tokens_BTD.shape[1], device=tokens_BTD.device)
     cos_1TC, sin_1TC = llama.rotary_emb(tokens_BTD.float(), position_ids=step_T[None])
     half = cos_1TC.shape[2] // 2
-    turn_TC = torch.complex(cos_1TC[0, :, :half].float(), sin_1TC[0, :, :half].float())
-    hidden_BTD = tokens_BTD
-    for layer in llama.layers[:-1]:
-        hidden_BTD = _layer(layer, hidden_BTD, turn_TC)
-    last_BD = _last_layer(llama.layers[-1], hidden_BTD, turn_TC, last_B)
-    return _norm(llama.norm, last_BD)
+    return torch.complex(cos_1TC[0, :, :half].float(), sin_1TC[0, :, :half].float())
 
 
-def _layer(layer: Any, hidden_BTD: Tensor, turn_TC: Tensor) -> Tensor:
-    attention = layer.self_attn
-    read_BTD = _norm(layer.input_layernorm, hidden_BTD)
-    query_BHTC = _turned(_turning(attention.q_proj, attention, read_BTD), turn_TC)
-    key_BGTC = _turned(_turning(attention.k_proj, attention, read_BTD), turn_TC)
-    value_BGTC = _heads(adapted(attention.v_proj, read_BTD), attention).transpose(1, 2)
+def _layer(layer: Layer, hidden_BTD: Tensor, turn_TC: Tensor) -> Tensor:
+    read_BTD = _norm(layer.before, hidden_BTD)
+    query_BHTC = _turned(_heads(linear(read_BTD, *layer.query), layer.head), turn_TC)
+    key_BGTC = _turned(_heads(linear(read_BTD, *layer.key), layer.head), turn_TC)
+    value_BGTC = _heads(linear(read_BTD, *layer.value), layer.head).transpose(1, 2)
     seen_BHTC = scaled_dot_product_attention(
-        query_BHTC, key_BGTC, value_BGTC, is_causal=True, enable_gqa=_grouped(attention)
+        query_BHTC, key_BGTC, value_BGTC, is_causal=True, enable_gqa=layer.grouped
     )
     seen_BTD = seen_BHTC.transpose(1, 2).flatten(2)
-    hidden_BTD = hidden_BTD + adapted(attention.o_proj, seen_BTD)
+    hidden_BTD = hidden_BTD + linear(seen_BTD, *layer.out)
     return hidden_BTD + _thought(layer, hidden_BTD)
 
 
-def _last_layer(layer: Any, hidden_BTD: Tensor, turn_TC: Tensor, last_B: Tensor) -> Tensor:
-    attention = layer.self_attn
+def _last_layer(layer: Layer, hidden_BTD: Tensor, turn_TC: Tensor, last_B: Tensor) -> Tensor:
     line_B = torch.arange(len(last_B), device=last_B.device)
-    read_BTD = _norm(layer.input_layernorm, hidden_BTD)
-    query_B1HC = _turning(attention.q_proj, attention, read_BTD[line_B, last_B][:, None])
+    read_BTD = _norm(layer.before, hidden_BTD)
+    query_B1HC = _heads(linear(read_BTD[line_B, last_B][:, None], *layer.query), layer.head)
     query_BH1C = _turned(query_B1HC, turn_TC[last_B][:, None])
-    key_BGTC = _turned(_turning(attention.k_proj, attention, read_BTD), turn_TC)
-    value_BGTC = _heads(adapted(attention.v_proj, read_BTD), attention).transpose(1, 2)
+    key_BGTC = _turned(_heads(linear(read_BTD, *layer.key), layer.head), turn_TC)
+    value_BGTC = _heads(linear(read_BTD, *layer.value), layer.head).transpose(1, 2)
     past_BT = torch.arange(len(turn_TC), device=last_B.device) <= last_B[:, None]
     seen_BH1C = scaled_dot_product_attention(
         query_BH1C,
         key_BGTC,
         value_BGTC,
         attn_mask=past_BT[:, None, None],
-        enable_gqa=_grouped(attention),
+        enable_gqa=layer.grouped,
     )
-    last_BD = hidden_BTD[line_B, last_B] + adapted(attention.o_proj, seen_BH1C.flatten(1))
+    last_BD = hidden_BTD[line_B, last_B] + linear(seen_BH1C.flatten(1), *layer.out)
     return last_BD + _thought(layer, last_BD)
 
 
-def _thought(layer: Any, hidden: Tensor) -> Tensor:
-    mlp, read = layer.mlp, _norm(layer.post_attention_layernorm, hidden)
-    inner = mlp.act_fn(adapted(mlp.gate_proj, read)) * adapted(mlp.up_proj, read)
-    return adapted(mlp.down_proj, inner)
+def _thought(layer: Layer, hidden: Tensor) -> Tensor:
+    read = _norm(layer.between, hidden)
+    return linear(layer.bend(linear(read, *layer.gate)) * linear(read, *layer.up), *layer.down)
 
 
-def _norm(norm: Any, hidden: Tensor) -> Tensor:
-    return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+def _norm(norm: Norm, hidden: Tensor) -> Tensor:
+    weight, epsilon = norm
+    return rms_norm(hidden, weight.shape, weight, epsilon)
 
 
-def _grouped(attention: Any) -> bool:
-    return bool(attention.num_key_value_groups > 1)
+def _norm_of(norm: Any) -> Norm:
+    return norm.weight, float(norm.variance_epsilon)
 
 
-def adapted(layer: Any, inputs: Tensor) -> Tensor:
-    """Apply a linear layer with its adapters."""
-    weight, bias = _weight(layer)
-    return linear(inputs, weight, bias)
-
-
-def _weight(layer: Any) -> tuple[Tensor, Tensor | None]:
+def _weight(layer: Any) -> Linear:
+    """A linear layer with its adapters."""
     if isinstance(layer, nn.Linear):
         return layer.weight, layer.bias
     weight = layer.base_layer.weight
@@ -107,19 +181,16 @@ def _weight(layer: Any) -> tuple[Tensor, Tensor | None]:
     return weight, layer.base_layer.bias
 
 
-def _heads(flat: Tensor, attention: Any) -> Tensor:
-    return flat.view(*flat.shape[:-1], -1, attention.head_dim)
+def _heads(flat: Tensor, head: int) -> Tensor:
+    return flat.view(*flat.shape[:-1], -1, head)
 
 
-def _turning(layer: Any, attention: Any, read_BTD: Tensor) -> Tensor:
-    """Queries or keys whose coordinates that are turned together are neighbours: (B, T, H, C)."""
-    weight, bias = _weight(layer)
-    C = attention.head_dim
-    place_C = torch.arange(C, device=weight.device).view(2, C // 2).T.flatten()
-    weight = weight.view(-1, C, weight.shape[1])[:, place_C].flatten(0, 1)
-    if bias is not None:
-        bias = bias.view(-1, C)[:, place_C].flatten()
-    return _heads(linear(read_BTD, weight, bias), attention)
+def _turning(projection: Linear, head: int) -> Linear:
+    """Queries or keys whose coordinates that are turned together are neighbours."""
+    weight, bias = projection
+    place_C = torch.arange(head, device=weight.device).view(2, head // 2).T.flatten()
+    weight = weight.view(-1, head, weight.shape[1])[:, place_C].flatten(0, 1)
+    return weight, None if bias is None else bias.view(-1, head)[:, place_C].flatten()
 
 
 def _turned(heads_BTHC: Tensor, turn: Tensor) -> Tensor:

@@ -51,6 +51,8 @@ class Scorer:
     def __init__(self, ranker: Ranker) -> None:
         self._ranker = ranker
         self._catalog = ranker.catalog
+        if ranker.behaviour is not None:
+            ranker.behaviour.fix()
 
     @classmethod
     def of_version(cls, saved: Saved, catalog: Catalog, device: str = "auto") -> Scorer:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from learner.behaviour import Behaviour
 from learner.huggingface import LlamaConfig, LlamaModel, LoraConfig, get_peft_model
-from learner.last_step import last_hidden
+from learner.last_step import Fixed, last_hidden
 from tests.unit.learner.toy import CONFIG, WIDTH
 
 B, T, D = 6, 5, 16
@@ -69,6 +69,15 @@ def test_it_says_and_learns_the_same(config: LlamaConfig) -> None:
         found.append([said.detach(), given.grad, *learnt])
     assert len(found[0]) == len(found[1]) >= 10
     torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("config", [llama(), llama(num_key_value_heads=2, attention_bias=True)])
+def test_weights_that_were_taken_out_say_the_same(config: LlamaConfig) -> None:
+    made, tokens = body(config), torch.randn(B, T, D)
+    with torch.no_grad():
+        fixed = Fixed.of(made, steps=9)
+        said = last_hidden(made, tokens, LAST, fixed)
+        torch.testing.assert_close(said, last_hidden(made, tokens, LAST), rtol=1e-5, atol=1e-6)
 
 
 def test_what_comes_after_the_last_step_is_not_looked_at() -> None:
