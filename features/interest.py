@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from features.catalog import UNKNOWN, Catalog
 from features.store import VECTOR_WIDTH
+from stream.cut import cut
 from stream.events import Event, ItemVector
 
 _SEED = 20_240_229
@@ -179,7 +180,7 @@ class ItemSpace:
         return ItemFacts(
             vector_D / norm if norm > 0 else None,
             category,
-            item.brand[:MAX_NAME_CHARS],
+            cut(item.brand, MAX_NAME_CHARS),
             item.price,
             intern(category.partition(" > ")[0]),
         )
@@ -233,7 +234,7 @@ def category_name(path: tuple[str, ...]) -> str:
     >>> category_name(("Audio", "Headphones"))
     'Audio > Headphones'
     """
-    return " > ".join(path)[:MAX_NAME_CHARS]
+    return cut(" > ".join(path), MAX_NAME_CHARS)
 
 
 class Interests(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -22,6 +22,7 @@ import numpy as np
 from features.catalog import UNKNOWN, Catalog
 from serving.index import ItemIndex, category_labels
 from serving.ranker import Floats, Rows
+from stream.cut import cut
 from stream.events import ItemVector, Kind, Step
 
 _DID: dict[Kind, str] = {
@@ -181,4 +182,4 @@ def _did(step: Step, what: str) -> str:
 
 
 def _short(title: str) -> str:
-    return title if len(title) <= _TITLE_LENGTH else title[: _TITLE_LENGTH - 1] + "…"
+    return title if len(title) <= _TITLE_LENGTH else cut(title, _TITLE_LENGTH - 1) + "…"

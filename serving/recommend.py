@@ -24,6 +24,7 @@ from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
 from serving.reasons import Least, Newness, Reason, explain_many, past_rows
 from stream.clock import Clock
+from stream.cut import cut
 from stream.events import (
     KINDS,
     AnswerPath,
@@ -281,7 +282,7 @@ def _told(item: ItemVector, score: float, reason: Reason) -> RecommendedItem:
     return RecommendedItem(
         item_id=item.item_id,
         score=round(score, 6),
-        title=item.title[:_TITLE_CHARS],
+        title=cut(item.title, _TITLE_CHARS),
         reason=reason.text,
         because_item=reason.because_item,
     )
