@@ -174,6 +174,30 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 1000
 
 
+class CleaningConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events teach nothing: those that no shopper means (`learner.cleaning`)."""
+
+    on: Annotated[bool, Meta(description="off: all events teach, for comparison")] = True
+    echo_s: Annotated[
+        float, Meta(ge=0, description="seconds within which a repetition is an echo; 0: never")
+    ] = 1.0
+    haste_events: Annotated[
+        int, Meta(ge=2, le=50, description="so many events of different times within haste_s")
+    ] = 8
+    haste_s: Annotated[float, Meta(ge=0, description="seconds; 0: never")] = 2.0
+    metronome_events: Annotated[
+        int, Meta(ge=5, le=50, description="so many events at the same distance")
+    ] = 20
+    metronome_spread: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="a spread of distances below this, in means, is the same; 0: never",
+        ),
+    ] = 0.05
+
+
 class TrustConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much users whom nobody knows yet may teach about one item.
 
@@ -217,6 +241,7 @@ class LearnerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     encoder: EncoderConfig = EncoderConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    cleaning: CleaningConfig = CleaningConfig()
     trust: TrustConfig = TrustConfig()
     device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
     threads: Annotated[

@@ -26,6 +26,7 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from learner.cleaning import REASONS
 from learner.forget import forget_users, only_newest
 from learner.held import held_bytes
 from learner.online import LearnReport, OnlineLearner
@@ -50,6 +51,7 @@ from stream.metrics import (
     LEARNER_BYTES,
     LEARNER_EXAMPLES,
     LEARNER_LOSS,
+    LEARNER_NOISE,
     LEARNER_RATE,
     LEARNER_RESIDUALS,
     LEARNER_UPDATES,
@@ -304,6 +306,8 @@ class ExamplesAgent:
         for name, value in report.recent.items():
             if name != "hr10":
                 PREQUENTIAL_NDCG10.labels(model=name).set(value)
+        for reason, count in zip(REASONS, self._learner.noise.tolist(), strict=True):
+            LEARNER_NOISE.labels(reason=reason).set(count)
         for name in report.signals:
             DRIFT_SIGNALS.labels(detector=name).inc()
         now_ms = self._clock.now_ms()

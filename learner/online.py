@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from learner.batch import Histories, histories_of
+from learner.cleaning import REASONS, noise_B
 from learner.config import LearnerConfig
 from learner.drift import Detector, Response, watch
 from learner.influence import teaching_B
@@ -103,6 +104,8 @@ class OnlineLearner:
         self.learnt = 0
         self.batches = 0
         self.last_loss: float | None = None
+        self.noise = np.zeros(len(REASONS), np.int64)
+        """How many examples taught nothing, by `learner.cleaning.REASONS`, since the start."""
         self.recent = {
             name: DecayedMean(RECENT)
             for name in ("online", "prior", "popularity", "covisitation", "hr10")
@@ -231,11 +234,16 @@ class OnlineLearner:
     def _teaching_B(
         self, past: Histories, target_B: NDArray[np.int32], generator: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Which examples teach: neither one user nor a crowd of new ones says everything."""
-        trust = self.config.trust
+        """Which examples teach: no noise, and neither one user nor a crowd of new ones alone."""
+        cleaning, trust = self.config.cleaning, self.config.trust
+        teaches_B = np.ones(len(target_B), np.bool_)
+        if cleaning.on:
+            code_B = noise_B(past, target_B, cleaning)
+            teaches_B = code_B < 0
+            self.noise += np.bincount(code_B[~teaches_B], minlength=len(REASONS))
         if not trust.on:
-            return np.ones(len(target_B), np.bool_)
-        teaches_B = teaching_B(past, target_B, generator)
+            return teaches_B
+        teaches_B &= teaching_B(past, target_B, generator)
         at = np.flatnonzero(teaches_B)
         crowd, items = self.ranker.experts.crowd, len(self.catalog)
         teaches_B[at] = crowd.hear(target_B[at], past.take(at), trust, generator, items=items)

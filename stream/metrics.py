@@ -132,6 +132,13 @@ LEARNER_EXAMPLES = Counter(
 LEARNER_UPDATES = Counter(
     "tidemill_learner_updates_total", "Gradient steps taken.", registry=REGISTRY
 )
+LEARNER_NOISE = Gauge(
+    "tidemill_learner_noise_examples",
+    "Examples since the start that taught nothing, because no shopper means them: echoes, haste, "
+    "metronomes. A rise means a script at work, or a page that reports twice.",
+    ["reason"],
+    registry=REGISTRY,
+)
 READ_REVIEWS = Counter(
     "tidemill_read_reviews_total",
     "Reviews by what their words say. A rise of negative ones means that something is wrong with "
