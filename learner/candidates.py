@@ -17,9 +17,6 @@ from learner.evidence import TOGETHER_FADE, pair_ids
 from learner.experts import Experts
 from learner.returns import newest_only
 
-DENSE = 16
-"""Up to so many places per entry it is quicker to have one for each item than to sort entries."""
-
 _NONE = np.iinfo(np.int32).max
 
 
@@ -67,25 +64,25 @@ def covisited_rows(experts: Experts, past: Histories, items: int, count: int) ->
     )
     weight_BWM *= TOGETHER_FADE ** np.arange(at_BW.shape[1], dtype=np.float32)[:, None]
     weight_BWM /= np.sqrt(experts.taken_I[at_BW] + 1.0)[:, :, None]
-    B = len(past)
+    B, E = len(past), ids_BWM.shape[1] * ids_BWM.shape[2]
+    # Entries of one item side by side, in their order: an item and a place sort as one number.
+    place_E, bits = np.arange(E), int(E).bit_length()
+    key_BE = (ids_BWM.reshape(B, E).astype(np.int64) << bits) | place_E
+    key_BE.sort(axis=1)
+    ids_BE = key_BE >> bits
     line_B1 = np.arange(B)[:, None]
-    ids_BE, weight_BE = ids_BWM.reshape(B, -1), weight_BWM.reshape(B, -1)
-    real_BE = ids_BE >= 0
-    at_BE = np.where(real_BE, ids_BE, items) + line_B1 * (items + 1)
-    places = B * (items + 1)
-    if places > DENSE * at_BE.size:  # a large catalogue: number the places that are in use
-        _, at_N = np.unique(at_BE.ravel(), return_inverse=True)
-        at_BE, places = at_N.reshape(at_BE.shape), int(at_N.max(initial=0)) + 1
-    total_N = np.bincount(at_BE.ravel(), weight_BE.ravel(), minlength=places)
-    first_N = np.empty(places, np.int32)
-    E = ids_BE.shape[1]
-    first_N[at_BE[:, ::-1]] = np.arange(E - 1, -1, -1, dtype=np.int32)  # the first one stays
-    use_BE = real_BE & (first_N[at_BE] == np.arange(E))
-    score_BE = np.where(use_BE, total_N[at_BE], -1.0)
+    sorted_BE = weight_BWM.reshape(B, E)[line_B1, key_BE & ((1 << bits) - 1)]
+    first_BE = np.ones((B, E), np.bool_)
+    first_BE[:, 1:] = ids_BE[:, 1:] != ids_BE[:, :-1]
+    group_N = np.cumsum(first_BE.ravel()) - 1
+    total_N = np.bincount(group_N, sorted_BE.ravel())
+    score_BE = np.full((B, E), -1.0)
+    score_BE[first_BE] = total_N
+    score_BE[ids_BE < 0] = -1.0
     count = min(count, E)
     best_BC = np.argpartition(-score_BE, count - 1, axis=1)[:, :count]
-    take = np.take_along_axis
-    return np.where(take(use_BE, best_BC, 1), take(ids_BE, best_BC, 1), -1)
+    named = np.take_along_axis(score_BE, best_BC, 1) >= 0
+    return np.where(named, np.take_along_axis(ids_BE, best_BC, 1), -1).astype(np.int32)
 
 
 def gather_candidates(
@@ -100,7 +97,7 @@ def gather_candidates(
     A catalogue with few allowed items is taken whole.
     """
     B, items = len(past), len(allowed_I)
-    if int(allowed_I.sum()) <= config.all_items_below:
+    if np.count_nonzero(allowed_I) <= config.all_items_below:
         allowed = np.flatnonzero(allowed_I).astype(np.int32)
         return np.broadcast_to(
             allowed if len(allowed) else np.full(1, -1, np.int32), (B, max(len(allowed), 1))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,6 +34,7 @@ from learner.features import Words, describe
 from learner.retrieval import tops
 from learner.stacking import Stacking
 from learner.tower import ItemTower, Residuals
+from stream.errors import SettingsError
 
 PRETRAINED_WEIGHT = 2.0
 """What a pretrained transformer's score counts for before any weight has been learnt: half of the
@@ -59,6 +61,28 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def served(config: LearnerConfig) -> LearnerConfig:
+    """What serving runs: the student in the base's place, where there is one.
+
+    >>> from learner.config import ModelConfig
+    >>> config = LearnerConfig(model=ModelConfig(base="bases/shop", student="bases/small"))
+    >>> served(config).model.base
+    'bases/small'
+
+    Raises
+    ------
+    SettingsError
+        If there is a student without a base that it follows.
+    """
+    model = config.model
+    if not model.student:
+        return config
+    if not (model.base and model.transformer):
+        message = "`learner.model.student` follows `learner.model.base`: set that as well"
+        raise SettingsError(message)
+    return replace(config, model=replace(model, base=model.student, student=""))
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """Candidates of `B` users and all that was computed of them; padding has row -1."""
@@ -76,7 +100,8 @@ class Ranker:
     """Scores candidates for users; changes only when someone teaches it.
 
     `trained` says whether anything but counts was learnt yet; `blend` is 0 in a version whose
-    correction lost to its own prior: it is then switched off.
+    correction lost to its own prior: it is then switched off. `student` is the small transformer
+    that follows this one, with the vectors of its items; counts are the same.
     """
 
     def __init__(self, catalog: Catalog, config: LearnerConfig) -> None:
@@ -98,6 +123,10 @@ class Ranker:
         if self.trained:
             self.stacking.begin_with("behaviour", PRETRAINED_WEIGHT)
         self.blend = 1.0
+        self.student: Ranker | None = None
+        if config.model.student:
+            self.student = Ranker(catalog, served(config))
+            self.student.experts = self.experts
 
     def autocast(self) -> Any:
         """On CUDA the transformer runs in bfloat16."""
@@ -141,7 +170,7 @@ class Ranker:
         pooled_BWE = self._pooled(past) if has_text else None
         behaviour_BI = self._behaviour(past)
         named = []
-        if int(allowed_I.sum()) > listing.all_items_below:
+        if np.count_nonzero(allowed_I) > listing.all_items_below:
             shut_N = torch.from_numpy(np.flatnonzero(~allowed_I)).to(self.device)
             if pooled_BWE is not None and listing.semantic:
                 near_BC = self.tower.nearest(pooled_BWE[:, 0], listing.semantic, shut_N)
@@ -217,7 +246,7 @@ class Ranker:
         )
         with self.autocast():
             users_BD = model.users(towers_ID, steps)
-        return users_BD.float() @ towers_ID.T
+        return self.tower.products(users_BD.float())
 
 
 def pool_text(

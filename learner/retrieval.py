@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-GROUPS_PER_TOP = 16
+GROUPS_PER_TOP = 32
 """So many groups of rows for each top: fewer leave more to look through, more cost more to rank."""
 
 SHORT = 96

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.catalog import UNKNOWN, Catalog
 from learner.batch import Histories, make_histories
 from learner.config import LearnerConfig
-from learner.ranker import Ranker
+from learner.ranker import Ranker, served
 from learner.snapshot import Saved
 from learner.speaking import speaks_for
 from learner.state import ranker_of
@@ -53,6 +53,7 @@ class Scorer:
         self._catalog = ranker.catalog
         if ranker.behaviour is not None:
             ranker.behaviour.fix()
+            ranker.tower.lasting = True
 
     @classmethod
     def of_version(cls, saved: Saved, catalog: Catalog, device: str = "auto") -> Scorer:
@@ -74,7 +75,7 @@ class Scorer:
     @classmethod
     def untrained(cls, catalog: Catalog, config: LearnerConfig) -> Scorer:
         """The prior of a shop without events: text similarity to what was looked at of late."""
-        return cls(Ranker(catalog, config))
+        return cls(Ranker(catalog, served(config)))
 
     def rank_many(
         self,
