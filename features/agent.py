@@ -34,7 +34,7 @@ from features.catalog_follow import CatalogFollower, Reads
 from features.drift_river import PageHinkleyDetector
 from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
-from features.profile import InterestModel, Place, apply, features
+from features.profile import InterestModel, apply_all, features
 from features.profile_state import EMPTY, decode, encode, is_older
 from features.readings_agent import ROLE as READINGS
 from features.readings_agent import ReadingsAgent
@@ -97,7 +97,6 @@ class _Outcome:
     examples: list[Example] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     shifts: list[Outgoing] = field(default_factory=list)
-    applied: list[Event] = field(default_factory=list)
     repeated: int = 0
     forgotten: int = 0
     new_users: int = 0
@@ -172,25 +171,21 @@ class ProfileAgent:
                 outcome.forgotten += 1
                 continue
             by_user.setdefault(event.user_id, []).append((record.offset, event))
-        for user_id, events in by_user.items():
-            state = self._table.get(user_id.encode())
-            profile = EMPTY if state is None else decode(state)
-            for offset, event in events:
-                applied = apply(profile, event, Place(run.partition, offset), self._model)
-                profile = applied.profile
-                if applied.example is None:
-                    outcome.repeated += 1
-                    continue
-                outcome.applied.append(event)
-                outcome.examples.append(applied.example)
-                if applied.shift is not None:
-                    shift = json_encode(applied.shift)
-                    outcome.shifts.append(Outgoing(user_id.encode(), shift))
+        held = [self._table.get(user_id.encode()) for user_id in by_user]
+        before = [EMPTY if state is None else decode(state) for state in held]
+        users = list(zip(before, by_user.values(), strict=True))
+        for user_id, done in zip(
+            by_user, apply_all(users, run.partition, self._model), strict=True
+        ):
+            key = user_id.encode()
+            outcome.examples += done.examples
+            outcome.shifts += [Outgoing(key, json_encode(shift)) for shift in done.shifts]
             # Written even where every event is a repeat: after a kill the local table can be ahead
             # of its changelog, and only a write brings the changelog up to it.
-            outcome.rows.append(features(user_id, profile))
-            outcome.states.append((user_id.encode(), encode(profile)))
-            outcome.new_users += state is None
+            outcome.rows.append(features(user_id, done.profile))
+            outcome.states.append((key, encode(done.profile)))
+        outcome.new_users = held.count(None)
+        outcome.repeated = len(run.records) - outcome.forgotten - len(outcome.examples)
         # The learner expects offsets to grow along a partition.
         outcome.examples.sort(key=lambda example: example.offset)
         outcome.outgoing = [
@@ -202,16 +197,16 @@ class ProfileAgent:
     def _count(self, run: Run, outcome: _Outcome, seconds: float) -> None:
         RUN_RECORDS.labels(stage=ROLE).observe(len(run.records))
         RUN_SECONDS.labels(stage=ROLE).observe(seconds)
-        PROFILE_EVENTS.labels(outcome="applied").inc(len(outcome.applied))
+        PROFILE_EVENTS.labels(outcome="applied").inc(len(outcome.examples))
         PROFILE_EVENTS.labels(outcome="repeated").inc(outcome.repeated)
         PROFILE_EVENTS.labels(outcome="forgotten").inc(outcome.forgotten)
         PROFILE_USERS.inc(outcome.new_users)
         INTEREST_SHIFTS.inc(len(outcome.shifts))
         now_ms = self._clock.now_ms()
         age_s = EVENT_AGE_SECONDS.labels(stage="state")
-        applied = outcome.applied
-        for event in applied[:: max(1, len(applied) // AGES_PER_RUN)]:
-            age_s.observe(max(0, now_ms - event.received_ms) / 1000)
+        applied = outcome.examples
+        for example in applied[:: max(1, len(applied) // AGES_PER_RUN)]:
+            age_s.observe(max(0, now_ms - example.received_ms) / 1000)
 
 
 def _event(record: Record, topic: str) -> Event:

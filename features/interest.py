@@ -1,8 +1,9 @@
-"""A user's interests as two vectors: what they look for now, and what they usually look for.
+"""Items as a user's interests see them, and how fast interests are learnt and forgotten.
 
-Both live in a 64-wide space, into which an item's frozen text vector is projected. The short-term
-vector forgets within a few events, the long-term one within many; how far they point apart is the
-user's divergence, in which `features.shift` looks for a change.
+An interest is two vectors (`features.pulls`): what a user looks for now, and what they usually look
+for. Both live in a 64-wide space, into which an item's frozen text vector is projected. The
+short-term vector forgets within a few events, the long-term one within many; how far they point
+apart is the user's divergence, in which `features.shift` looks for a change.
 
 Shapes: `W` the width of the text vectors, `D` = 64.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from math import sqrt
 from sys import intern
 from typing import Annotated, NamedTuple
 
@@ -126,7 +126,8 @@ def projection(width: int) -> NDArray[np.float32]:
 class ItemFacts(NamedTuple):
     """What a profile needs to know of an item; the vector is `None` where there is no text.
 
-    The department is the category's top level.
+    The department is the category's top level. `kind` and `room` are numbers for them: equal where
+    two items are of one category or department, and nobody else's where an item has no category.
     """
 
     vector_D: NDArray[np.float32] | None = None
@@ -134,6 +135,8 @@ class ItemFacts(NamedTuple):
     brand: str = ""
     price: float | None = None
     department: str = ""
+    kind: int = 0
+    room: int = 0
 
 
 NO_FACTS = ItemFacts()
@@ -149,22 +152,28 @@ class ItemSpace:
         self._known: dict[int, tuple[object, ItemFacts]] = {}
         self._by_id: dict[str, ItemFacts] = {}
         self._version = catalog.version
+        self._codes: dict[str, int] = {}
 
     def facts(self, item_id: str) -> ItemFacts:
         """What is known of an item, `NO_FACTS` if nothing."""
-        return self.facts_of((item_id,))[0]
+        self._follow()
+        return self._by_id.get(item_id) or self._look(item_id)
 
     def facts_of(self, item_ids: Iterable[str]) -> list[ItemFacts]:
         """What is known of many items, in their order."""
+        self._follow()
+        find, look = self._by_id.get, self._look
+        return [find(item_id) or look(item_id) for item_id in item_ids]
+
+    def _follow(self) -> None:
         if self._version != self._catalog.version:
             self._by_id.clear()
             self._version = self._catalog.version
-        find, look = self._by_id.get, self._look
-        return [find(item_id) or look(item_id) for item_id in item_ids]
 
     def _look(self, item_id: str) -> ItemFacts:
         row = self._catalog.row(item_id)
         if row == UNKNOWN:
+            self._by_id[item_id] = NO_FACTS
             return NO_FACTS
         item = self._catalog.item(row)
         known = self._known.get(row)
@@ -177,13 +186,19 @@ class ItemSpace:
         vector_D = self._catalog.vectors[row] @ self._projection_WD
         norm = float(np.linalg.norm(vector_D))
         category = intern(category_name(item.category))
+        department = intern(category.partition(" > ")[0])
         return ItemFacts(
             vector_D / norm if norm > 0 else None,
             category,
             cut(item.brand, MAX_NAME_CHARS),
             item.price,
-            intern(category.partition(" > ")[0]),
+            department,
+            kind=self._code(category) if category else -1 - row,
+            room=self._code(department) if category else -1 - row,
         )
+
+    def _code(self, name: str) -> int:
+        return self._codes.setdefault(name, 1 + len(self._codes))
 
 
 SAME_DEPARTMENT = 0.5
@@ -235,109 +250,3 @@ def category_name(path: tuple[str, ...]) -> str:
     'Audio > Headphones'
     """
     return cut(" > ".join(path), MAX_NAME_CHARS)
-
-
-class Interests(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The two interest vectors of a user, as little-endian float16; empty before the first item.
-
-    They are rounded to float16 after every event, not when they are saved, so that it makes no
-    difference to the state how the events were cut into micro-batches.
-    """
-
-    short: bytes = b""
-    long: bytes = b""
-    pulls: float = 0.0
-
-    def vectors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The short-term and the long-term vector, each of shape (D,)."""
-        if not self.short:
-            return _NOTHING, _NOTHING
-        short_D, long_D = _unpack(self.short, self.long)
-        return short_D, long_D
-
-
-def pull(
-    interests: Interests,
-    vector_D: NDArray[np.float32],
-    weight: float,
-    config: InterestConfig,
-    later_events: int = 0,
-) -> Interests:
-    """Move both interests towards an item.
-
-    Parameters
-    ----------
-    weight
-        From 0, no pull, to 1.
-    later_events
-        How many known events are later than this one: a late event pulls as little as it would
-        still be remembered if it had come in time.
-    """
-    if weight <= 0:
-        return interests
-    if not interests.short:
-        packed = _pack(vector_D)
-        return Interests(packed, packed, weight)
-    pulls = interests.pulls + weight
-    # While there are few events, the mean of them all: else the first item would stay in the
-    # long-term interest for the length of its half-life.
-    keep_short = 0.5 ** (1 / config.short_half_life_events)
-    keep_long = 0.5 ** (1 / config.long_half_life_events)
-    step_short = weight * max(1 - keep_short, 1 / (1 + pulls)) * keep_short**later_events
-    step_long = weight * max(1 - keep_long, 1 / (1 + pulls)) * keep_long**later_events
-    both_2D = _unpack(interests.short, interests.long)
-    way_2D = vector_D - both_2D
-    way_2D *= np.array(((step_short,), (step_long,)), np.float32)
-    way_2D += both_2D
-    packed_2D = way_2D.astype("<f2")
-    packed = packed_2D.tobytes()
-    short, long = packed[:_PACKED_BYTES], packed[_PACKED_BYTES:]
-    _keep(short, long, packed_2D.astype(np.float32))
-    return Interests(short, long, pulls)
-
-
-def divergence(interests: Interests) -> float:
-    """How far short-term and long-term interest point apart: 1 - cosine, 0 where one is missing.
-
-    >>> east, north = np.eye(64, dtype=np.float32)[:2]
-    >>> divergence(Interests(_pack(east), _pack(north), 1.0))
-    1.0
-    """
-    if not interests.short:
-        return 0.0
-    both_2D = _unpack(interests.short, interests.long)
-    (of_short, across), (_, of_long) = (both_2D @ both_2D.T).tolist()
-    norms = sqrt(of_short * of_long)
-    return 1.0 - across / norms if norms > 0 else 0.0
-
-
-_PACKED_BYTES = 2 * VECTOR_WIDTH
-_NOTHING = np.zeros(VECTOR_WIDTH, np.float32)
-_NOTHING.setflags(write=False)
-
-
-def _pack(vector_D: NDArray[np.float32]) -> bytes:
-    return vector_D.astype("<f2").tobytes()
-
-
-_unpacked: dict[tuple[bytes, bytes], NDArray[np.float32]] = {}
-"""The newest vectors, unpacked: of most events the one before is the same user's."""
-
-_UNPACKED_MAX = 64
-
-
-def _unpack(short: bytes, long: bytes) -> NDArray[np.float32]:
-    """Both vectors, shape (2, D); not to be written to."""
-    known = _unpacked.get((short, long))
-    if known is not None:
-        return known
-    packed_2D = np.frombuffer(short + long, "<f2").reshape(2, VECTOR_WIDTH)
-    return _keep(short, long, packed_2D.astype(np.float32))
-
-
-def _keep(short: bytes, long: bytes, both_2D: NDArray[np.float32]) -> NDArray[np.float32]:
-    if len(_unpacked) >= _UNPACKED_MAX:
-        _unpacked.clear()
-    both_2D.setflags(write=False)
-    _unpacked[short, long] = both_2D
-    return both_2D

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, pairwise
+from itertools import accumulate, repeat
+from operator import attrgetter, sub
 
 import msgspec
 
-from features.interest import Interests
+from features.pulls import Interests
 from features.readings import NOTHING_READ, Readings
 from features.shift import ShiftState
 from stream.errors import Halt
@@ -46,7 +47,7 @@ class Mean(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Mean(self.n + 1, self.value + (value - self.value) / (self.n + 1))
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Profile(msgspec.Struct, frozen=True, gc=False):
     """The state of one user; `encode` and `decode` turn it into bytes and back."""
 
     steps: tuple[Step, ...] = ()
@@ -147,12 +148,12 @@ def encode(profile: Profile) -> bytes:
     rated = ratings.count(None) < len(ratings)
     return _encode(
         _Packed(
-            version=VERSION,
-            items=tuple([step.item_id for step in steps]),
-            kinds=bytes([_CODES[step.kind] for step in steps]),
-            times=(*times[:1], *(later - earlier for earlier, later in pairwise(times))),
-            ratings=tuple(map(_short, ratings)) if rated else (),
-            **{name: getattr(profile, name) for name in _SAME},
+            VERSION,
+            tuple([step.item_id for step in steps]),
+            bytes([_CODES[step.kind] for step in steps]),
+            (*times[:1], *map(sub, times[1:], times)),
+            tuple(map(_short, ratings)) if rated else (),
+            *_packed_rest(profile),
         )
     )
 
@@ -171,22 +172,10 @@ def decode(value: bytes) -> Profile:
         raise Halt(_refusal(value, error)) from error
     if not 1 <= packed.version <= VERSION:
         raise Halt(_refusal(value, None))
-    rows = zip(
-        packed.items,
-        packed.kinds,
-        accumulate(packed.times),
-        packed.ratings or (None,) * len(packed.items),
-        strict=True,
-    )
-    return Profile(
-        steps=tuple(
-            [
-                Step(item_id, KINDS[kind], ts_ms, None if rating is None else float(rating))
-                for item_id, kind, ts_ms, rating in rows
-            ]
-        ),
-        **{name: getattr(packed, name) for name in _SAME},
-    )
+    kinds = [KINDS[code] for code in packed.kinds]
+    ratings = [None if rating is None else float(rating) for rating in packed.ratings]
+    steps = map(Step, packed.items, kinds, accumulate(packed.times), ratings or repeat(None))
+    return Profile(tuple(steps), *_unpacked_rest(packed))
 
 
 def is_older(value: bytes, than: bytes) -> bool:
@@ -207,7 +196,9 @@ def is_older(value: bytes, than: bytes) -> bool:
 
 
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
-_SAME = tuple(name for name in Profile.__struct_fields__ if name != "steps")
+_packed_rest = attrgetter(*_Packed.__struct_fields__[5:])
+_unpacked_rest = attrgetter(*Profile.__struct_fields__[1:])
+"""All but the steps, in the order of the one that is made."""
 
 
 def _short(rating: float | None) -> float | int | None:

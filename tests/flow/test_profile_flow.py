@@ -14,8 +14,7 @@ from features.agent import ProfileAgent
 from features.catalog import Catalog
 from features.catalog_follow import CatalogFollower, take_records
 from features.interest import InterestConfig
-from features.profile import Applied, InterestModel, Place, apply
-from features.profile_state import Profile
+from features.profile import AppliedAll, InterestModel, Users, apply_all
 from features.store import MemoryStore, UserFeatures
 from stream.batching import PlainRecord, Record, Run
 from stream.clock import ManualClock
@@ -293,12 +292,13 @@ def test_an_event_on_which_our_own_code_fails_costs_its_neighbours_nothing(
     for e in others:
         asyncio.run(make_agent(clean)(run_of([e], EVENTS.index(e))))
 
-    def faulty(profile: Profile, event: Event, place: Place, model: InterestModel) -> Applied:
-        if event.event_id in ("event-7", "event-12"):
-            raise ZeroDivisionError(event.event_id)
-        return apply(profile, event, place, model)
+    def faulty(users: Users, partition: int, model: InterestModel) -> list[AppliedAll]:
+        for event in (event for _, events in users for _, event in events):
+            if event.event_id in ("event-7", "event-12"):
+                raise ZeroDivisionError(event.event_id)
+        return apply_all(users, partition, model)
 
-    monkeypatch.setattr("features.agent.apply", faulty)
+    monkeypatch.setattr("features.agent.apply_all", faulty)
     agent = make_agent(world)
     sift(world, agent, run_of(EVENTS))
     assert world.states == clean.states

@@ -16,8 +16,7 @@ import features.agent
 import stream.ingest
 from features.agent import add_profile
 from features.catalog import Catalog
-from features.profile import Applied, InterestModel, Place, apply
-from features.profile_state import Profile
+from features.profile import AppliedAll, InterestModel, Users, apply_all
 from features.store import MemoryStore
 from infra.logs import configure_logging
 from stream.agent import add_ingest
@@ -52,12 +51,13 @@ def faulty_together(*arguments: Any) -> list[Event] | None:
     return events
 
 
-def faulty_apply(profile: Profile, event: Event, place: Place, model: InterestModel) -> Applied:
+def faulty_apply(users: Users, partition: int, model: InterestModel) -> list[AppliedAll]:
     """Apply, and fail on some events."""
-    if event.item_id.startswith(PROFILE_FAULT):
-        message = f"a fault in the profile, over {event.item_id}"
-        raise ZeroDivisionError(message)
-    return apply(profile, event, place, model)
+    for event in (event for _, events in users for _, event in events):
+        if event.item_id.startswith(PROFILE_FAULT):
+            message = f"a fault in the profile, over {event.item_id}"
+            raise ZeroDivisionError(message)
+    return apply_all(users, partition, model)
 
 
 def main() -> int:
@@ -68,7 +68,7 @@ def main() -> int:
     if faults == "on":
         stream.ingest.parse_event = faulty_parse  # type: ignore[attr-defined]
         stream.ingest.parse_together = faulty_together  # type: ignore[attr-defined, assignment]
-        features.agent.apply = faulty_apply  # type: ignore[attr-defined]
+        features.agent.apply_all = faulty_apply  # type: ignore[attr-defined]
     kafka = KafkaConfig(
         bootstrap_servers=bootstrap, topic_prefix=prefix, partitions=int(partitions)
     )

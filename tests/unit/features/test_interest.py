@@ -11,12 +11,10 @@ from features.catalog import Catalog
 from features.interest import (
     NO_FACTS,
     InterestConfig,
-    Interests,
     ItemSpace,
-    divergence,
     projection,
-    pull,
 )
+from features.pulls import Interests, Pulled, Strength, pull_all
 from stream.events import Event, ItemVector, Kind
 
 EAST, NORTH = np.eye(64, dtype=np.float32)[:2]
@@ -65,28 +63,58 @@ def test_an_item_without_text_has_no_vector() -> None:
     assert ItemSpace(catalog).facts("a").vector_D is None
 
 
+def pull(
+    interests: Interests, vector_D: np.ndarray[tuple[int], np.dtype[np.float32]], later: int = 0
+) -> Pulled:
+    """One full pull, after which `later` events came that are known already."""
+    pulls = [Strength(CONFIG).pull(vector_D, 1.0, interests.pulls, later)]
+    return pull_all([interests], [pulls])[0]
+
+
 def test_the_short_term_interest_follows_within_a_few_events() -> None:
     interests = Interests()
     for _ in range(50):
-        interests = pull(interests, EAST, 1.0, CONFIG)
-    assert divergence(interests) == pytest.approx(0, abs=1e-3)
+        interests, (_, apart) = pull(interests, EAST)
+    assert apart == pytest.approx(0, abs=1e-3)
     for _ in range(5):
-        interests = pull(interests, NORTH, 1.0, CONFIG)
+        interests, (_, apart) = pull(interests, NORTH)
     short, long = interests.vectors()
     assert short @ NORTH > short @ EAST
     assert long @ EAST > 3 * (long @ NORTH)
-    assert divergence(interests) > 0.3
+    assert apart > 0.3
 
 
 def test_a_late_event_pulls_like_one_that_came_in_time() -> None:
     in_time = late = Interests()
     for n in range(40):
-        in_time = pull(in_time, NORTH if n == 30 else EAST, 1.0, CONFIG)
+        in_time = pull(in_time, NORTH if n == 30 else EAST).interests
         if n != 30:
-            late = pull(late, EAST, 1.0, CONFIG)
-    late = pull(late, NORTH, 1.0, CONFIG, later_events=9)
+            late = pull(late, EAST).interests
+    late = pull(late, NORTH, later=9).interests
     for one, other in zip(in_time.vectors(), late.vectors(), strict=True):
         assert one @ NORTH == pytest.approx(other @ NORTH, abs=0.02)
+
+
+def test_users_are_pulled_together_as_each_by_themselves_to_the_bit() -> None:
+    rng = np.random.default_rng(0)
+    users = [Interests() for _ in range(40)]
+    alone = list(users)
+    for _ in range(3):
+        pulls = []
+        for interests in users:
+            weights, some = interests.pulls, []
+            for vector_D in rng.standard_normal((rng.integers(0, 8), 64), np.float32):
+                some.append(Strength(CONFIG).pull(vector_D, 0.7, weights, int(rng.integers(0, 3))))
+                weights = some[-1].pulls
+            pulls.append(some)
+        together = pull_all(users, pulls)
+        for user, some in enumerate(pulls):
+            divergences = pull_all([alone[user]], [[]])[0].divergences
+            for one in some:
+                alone[user], (_, apart) = pull_all([alone[user]], [[one]])[0]
+                divergences.append(apart)
+            assert together[user] == (alone[user], divergences)
+        users = [pulled.interests for pulled in together]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from features.catalog import Catalog
 from features.interest import InterestConfig, ItemSpace
-from features.profile import MAX_STEPS, Applied, InterestModel, Place, apply, features
+from features.profile import (
+    MAX_STEPS,
+    Applied,
+    InterestModel,
+    Place,
+    apply,
+    apply_all,
+    features,
+)
 from features.profile_state import EMPTY, VERSION, Profile, decode, encode
 from features.shift import DetectorState
 from stream.errors import Halt
@@ -147,6 +155,23 @@ def with_repeats(draw: st.DrawFn) -> tuple[list[Delivered], list[Delivered]]:
             )
             seen.append(Delivered(newer, Place(1, offset)))
     return clean, seen
+
+
+@given(st.lists(with_repeats(), min_size=1, max_size=3), st.integers(0, 40))
+@settings(max_examples=60, deadline=None)
+def test_users_together_become_what_each_event_by_itself_makes_of_them(
+    users: list[tuple[list[Delivered], list[Delivered]]], cut: int
+) -> None:
+    streams = [delivered for _, delivered in users]
+    alone = [run(EMPTY, deliveries) for deliveries in streams]
+    before = [run(EMPTY, deliveries[:cut])[0] for deliveries in streams]
+    placed = [[(d.place.offset, d.event) for d in deliveries[cut:]] for deliveries in streams]
+    together = apply_all(list(zip(before, placed, strict=True)), 1, MODEL)
+    for (profile, results), done in zip(alone, together, strict=True):
+        assert encode(done.profile) == encode(profile)
+        later = [applied for applied in results[cut:] if applied.example]
+        assert done.examples == [applied.example for applied in later]
+        assert done.shifts == [applied.shift for applied in later if applied.shift]
 
 
 def without_places(profile: Profile) -> Profile:
