@@ -207,16 +207,16 @@ def lay(past: Histories, steps: int) -> Laid:
     place_BT = past.rows_BT.shape[1] - length_B[:, None] + np.arange(T)
     real_BT = np.arange(T) < length_B[:, None]
     place_BT = np.where(real_BT, place_BT, past.rows_BT.shape[1] - 1)
-    take = np.take_along_axis
-    ts_BT = take(past.ts_BT, place_BT, 1)
+    line_B1 = np.arange(len(past))[:, None]
+    ts_BT = past.ts_BT[line_B1, place_BT]
     following_BT = np.concatenate([ts_BT[:, 1:], past.now_B[:, None]], axis=1)
     following_BT[np.arange(len(past)), np.maximum(length_B - 1, 0)] = past.now_B
     return Laid(
-        np.where(real_BT, take(past.rows_BT, place_BT, 1), -1),
-        take(past.kinds_BT, place_BT, 1),
+        np.where(real_BT, past.rows_BT[line_B1, place_BT], -1),
+        past.kinds_BT[line_B1, place_BT],
         ts_BT,
         following_BT,
-        take(past.ratings_BT, place_BT, 1),
+        past.ratings_BT[line_B1, place_BT],
         length_B,
     )
 

@@ -81,8 +81,8 @@ def covisited_rows(experts: Experts, past: Histories, items: int, count: int) ->
     score_BE[ids_BE < 0] = -1.0
     count = min(count, E)
     best_BC = np.argpartition(-score_BE, count - 1, axis=1)[:, :count]
-    named = np.take_along_axis(score_BE, best_BC, 1) >= 0
-    return np.where(named, np.take_along_axis(ids_BE, best_BC, 1), -1).astype(np.int32)
+    named_BC = score_BE[line_B1, best_BC] >= 0
+    return np.where(named_BC, ids_BE[line_B1, best_BC], -1).astype(np.int32)
 
 
 def gather_candidates(

@@ -36,12 +36,12 @@ class Layer(NamedTuple):
 
     before: Norm
     query: Linear
-    key: Linear
-    value: Linear
+    key_value: Linear
+    """The keys' projection over the values'."""
     out: Linear
     between: Norm
-    gate: Linear
-    up: Linear
+    gate_up: Linear
+    """The gate's projection over that of what it lets through."""
     down: Linear
     bend: Callable[[Tensor], Tensor]
     head: int
@@ -57,12 +57,10 @@ class Layer(NamedTuple):
         return cls(
             _norm_of(layer.input_layernorm),
             _turning(_weight(attention.q_proj), head),
-            _turning(_weight(attention.k_proj), head),
-            _weight(attention.v_proj),
+            _over(_turning(_weight(attention.k_proj), head), _weight(attention.v_proj)),
             _weight(attention.o_proj),
             _norm_of(layer.post_attention_layernorm),
-            _weight(mlp.gate_proj),
-            _weight(mlp.up_proj),
+            _over(_weight(mlp.gate_proj), _weight(mlp.up_proj)),
             _weight(mlp.down_proj),
             mlp.act_fn,
             head,
@@ -127,8 +125,7 @@ def _turns(llama: Any, tokens_BTD: Tensor) -> Tensor:
 def _layer(layer: Layer, hidden_BTD: Tensor, turn_TC: Tensor) -> Tensor:
     read_BTD = _norm(layer.before, hidden_BTD)
     query_BHTC = _turned(_heads(linear(read_BTD, *layer.query), layer.head), turn_TC)
-    key_BGTC = _turned(_heads(linear(read_BTD, *layer.key), layer.head), turn_TC)
-    value_BGTC = _heads(linear(read_BTD, *layer.value), layer.head).transpose(1, 2)
+    key_BGTC, value_BGTC = _keys_values(layer, read_BTD, turn_TC)
     seen_BHTC = scaled_dot_product_attention(
         query_BHTC, key_BGTC, value_BGTC, is_causal=True, enable_gqa=layer.grouped
     )
@@ -142,8 +139,7 @@ def _last_layer(layer: Layer, hidden_BTD: Tensor, turn_TC: Tensor, last_B: Tenso
     read_BTD = _norm(layer.before, hidden_BTD)
     query_B1HC = _heads(linear(read_BTD[line_B, last_B][:, None], *layer.query), layer.head)
     query_BH1C = _turned(query_B1HC, turn_TC[last_B][:, None])
-    key_BGTC = _turned(_heads(linear(read_BTD, *layer.key), layer.head), turn_TC)
-    value_BGTC = _heads(linear(read_BTD, *layer.value), layer.head).transpose(1, 2)
+    key_BGTC, value_BGTC = _keys_values(layer, read_BTD, turn_TC)
     past_BT = torch.arange(len(turn_TC), device=last_B.device) <= last_B[:, None]
     seen_BH1C = scaled_dot_product_attention(
         query_BH1C,
@@ -156,9 +152,15 @@ def _last_layer(layer: Layer, hidden_BTD: Tensor, turn_TC: Tensor, last_B: Tenso
     return last_BD + _thought(layer, last_BD)
 
 
+def _keys_values(layer: Layer, read_BTD: Tensor, turn_TC: Tensor) -> tuple[Tensor, Tensor]:
+    both_BTNC = _heads(linear(read_BTD, *layer.key_value), layer.head)
+    key_BTGC, value_BTGC = both_BTNC.chunk(2, dim=2)
+    return _turned(key_BTGC, turn_TC), value_BTGC.transpose(1, 2)
+
+
 def _thought(layer: Layer, hidden: Tensor) -> Tensor:
-    read = _norm(layer.between, hidden)
-    return linear(layer.bend(linear(read, *layer.gate)) * linear(read, *layer.up), *layer.down)
+    gate, up = linear(_norm(layer.between, hidden), *layer.gate_up).chunk(2, dim=-1)
+    return linear(layer.bend(gate) * up, *layer.down)
 
 
 def _norm(norm: Norm, hidden: Tensor) -> Tensor:
@@ -181,6 +183,14 @@ def _weight(layer: Any) -> Linear:
     return weight, layer.base_layer.bias
 
 
+def _over(upper: Linear, lower: Linear) -> Linear:
+    """Two projections of the same as one."""
+    weight = torch.cat([upper[0], lower[0]])
+    if upper[1] is None and lower[1] is None:
+        return weight, None
+    return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in (upper, lower)])
+
+
 def _heads(flat: Tensor, head: int) -> Tensor:
     return flat.view(*flat.shape[:-1], -1, head)
 
@@ -195,6 +205,6 @@ def _turning(projection: Linear, head: int) -> Linear:
 
 def _turned(heads_BTHC: Tensor, turn: Tensor) -> Tensor:
     """Each pair of coordinates turned by its step's angle: (B, H, T, C)."""
-    pairs = torch.view_as_complex(heads_BTHC.float().view(*heads_BTHC.shape[:-1], -1, 2))
+    pairs = torch.view_as_complex(heads_BTHC.float().unflatten(-1, (-1, 2)))
     turned = torch.view_as_real(pairs * turn[..., None, :]).flatten(-2)
     return turned.to(heads_BTHC.dtype).transpose(1, 2)

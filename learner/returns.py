@@ -100,12 +100,13 @@ def newest_only(rows_BT: NDArray[np.int32]) -> NDArray[np.bool_]:
     >>> newest_only(np.array([[-1, 4, 5, 4]], np.int32)).tolist()
     [[False, False, True, True]]
     """
+    line_B1 = np.arange(len(rows_BT))[:, None]
     order_BT = np.argsort(rows_BT, axis=1, kind="stable")
-    sorted_BT = np.take_along_axis(rows_BT, order_BT, 1)
+    sorted_BT = rows_BT[line_B1, order_BT]
     newest_BT = sorted_BT >= 0
     newest_BT[:, :-1] &= sorted_BT[:, :-1] != sorted_BT[:, 1:]
     found_BT = np.empty_like(newest_BT)
-    np.put_along_axis(found_BT, order_BT, newest_BT, 1)
+    found_BT[line_B1, order_BT] = newest_BT
     return found_BT
 
 

@@ -122,8 +122,8 @@ class Scorer:
                     score_BC[line, ~shown_C] = -np.inf
             take = min(k, score_BC.shape[1])
             best = np.argsort(-score_BC, axis=1, kind="stable")[:, :take]
-            best_score = np.take_along_axis(score_BC, best, axis=1)
-            best_rows = np.take_along_axis(scored.rows_BK, best, axis=1)
+            line_B1 = np.arange(len(best))[:, None]
+            best_score, best_rows = score_BC[line_B1, best], scored.rows_BK[line_B1, best]
             rows_BK[part, :take] = np.where(np.isfinite(best_score), best_rows, UNKNOWN)
             scores_BK[part, :take] = best_score
         for short in np.flatnonzero((rows_BK == UNKNOWN).any(axis=1)):

@@ -86,8 +86,9 @@ def diversify_many(
             picked_BP = _pick(
                 rows_BK[part], relevance_BK, vectors, picks, (mmr_lambda, near_duplicate)
             )
-            rows_BP[part] = np.take_along_axis(rows_BK[part], picked_BP, axis=1)
-            scores_BP[part] = np.take_along_axis(scores_BK[part], picked_BP, axis=1)
+            line_B1 = np.arange(len(picked_BP))[:, None]
+            rows_BP[part] = rows_BK[part][line_B1, picked_BP]
+            scores_BP[part] = scores_BK[part][line_B1, picked_BP]
     rows_BP[np.arange(picks) >= wanted_B1] = NOWHERE
     return rows_BP, scores_BP
 
@@ -100,17 +101,20 @@ def _pick(
     users = np.arange(len(rows_BK))
     vectors_BKD = vectors[rows_BK]
     likeness_BK = np.zeros_like(relevance_BK)
-    closed_BK = np.where(rows_BK == NOWHERE, -_SHUT, 0.0)
+    open_BK = mmr_lambda * relevance_BK
+    open_BK[rows_BK == NOWHERE] -= _SHUT
+    weight = np.float32(1 - mmr_lambda)
     picked_BP = np.empty((len(rows_BK), picks), np.intp)
     for pick in range(picks):
-        value_BK = mmr_lambda * relevance_BK - (1 - mmr_lambda) * likeness_BK
-        value_BK -= np.where(likeness_BK >= near_duplicate, _SAME_ITEM_PENALTY, 0.0)
-        best_B = (value_BK + closed_BK).argmax(axis=1)
+        value_BK = open_BK - weight * likeness_BK
+        if near_duplicate <= 1:
+            value_BK[likeness_BK >= near_duplicate] -= _SAME_ITEM_PENALTY
+        best_B = value_BK.argmax(axis=1)
         picked_BP[:, pick] = best_B
-        closed_BK[users, best_B] = -2 * _SHUT
+        open_BK[users, best_B] = -2 * _SHUT
         if pick + 1 < picks:
             picked_BD1 = vectors_BKD[users, best_B][:, :, None]
-            likeness_BK = np.maximum(likeness_BK, (vectors_BKD @ picked_BD1)[:, :, 0])
+            np.maximum(likeness_BK, (vectors_BKD @ picked_BD1)[:, :, 0], out=likeness_BK)
     return picked_BP
 
 
