@@ -18,6 +18,7 @@ import numpy as np
 
 from features.catalog import Catalog
 from learner import examples_agent
+from learner.cleaning import REASONS
 from learner.config import LearnerConfig, ModelConfig, TrainConfig
 from learner.online import OnlineLearner
 from learner.snapshot import Saved
@@ -115,6 +116,7 @@ class PlainLearner:
         self.config = CONFIG
         self.offsets: dict[int, int] = {}
         self.learnt = 0
+        self.noise = np.zeros(len(REASONS), np.int64)
         self.waiting = 0
         self.ranker = SimpleNamespace(residuals=SimpleNamespace(admitted_I=np.zeros(1)))
 
