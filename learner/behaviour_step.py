@@ -19,7 +19,7 @@ from learner.optim import Adam
 from learner.peers import ALONE, Peers
 from learner.ranker import Ranker
 from learner.update_rules.choose import make_rule
-from learner.update_rules.rule import Attempt, Student
+from learner.update_rules.rule import Attempt, Student, UpdateRule
 
 
 class BehaviourTrainer:
@@ -31,15 +31,19 @@ class BehaviourTrainer:
         One with a transformer.
     peers
         Those that teach copies of it.
+    rule
+        How it follows the stream; by default as the configuration says.
     """
 
-    def __init__(self, ranker: Ranker, peers: Peers = ALONE) -> None:
+    def __init__(
+        self, ranker: Ranker, peers: Peers = ALONE, rule: UpdateRule | None = None
+    ) -> None:
         assert ranker.behaviour is not None
         self.peers = peers
         self.ranker = ranker
         self.model = ranker.behaviour
         self.config = ranker.config.train
-        self.rule = make_rule(self.config.update_rule, self.model)
+        self.rule = rule or make_rule(self.config.update_rule, self.model)
         learnt = self.rule.learnt()
         rate = self.config.transformer_rate * self.rule.rate
         self.adam = Adam(learnt, dict.fromkeys(learnt, rate))

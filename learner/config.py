@@ -95,6 +95,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     base: Annotated[
         str, Meta(description="folder of a pretrained base; empty: seeded random weights")
     ] = ""
+    student: Annotated[
+        str,
+        Meta(
+            description="folder of a student of the base (`tidemill distill`): it follows the base "
+            "as that learns, and is served in its place; empty: the base is served. May change "
+            "from one start to the next"
+        ),
+    ] = ""
     admit_after: Annotated[
         int, Meta(ge=1, le=1000, description="events before an item gets its residual vector")
     ] = 2

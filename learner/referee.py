@@ -23,7 +23,16 @@ from learner.snapshot import Saved
 from learner.state import READER, go_back, load_ranker, save_ranker
 from stream.events import AdapterVersion, Example
 
-_FOR_LEARNING = ("replay/", "late/", "net_adam/", "behaviour_adam/", "update_rule/", f"{READER}/")
+_FOR_LEARNING = (
+    "replay/",
+    "late/",
+    "net_adam/",
+    "behaviour_adam/",
+    "update_rule/",
+    "student_adam/",
+    "student_rule/",
+    f"{READER}/",
+)
 """The arrays of a checkpoint that scoring doesn't need."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.config import LearnerConfig
 from learner.online import OnlineLearner
-from learner.ranker import Ranker
+from learner.ranker import Ranker, served
 from learner.replay import Replay
 from learner.snapshot import Arrays, Saved
 from learner.step import Trainer
@@ -23,7 +23,10 @@ _IDS = "items"
 READER = "reader"
 """What arrays of the reader of reviews begin with, beside the learner's own."""
 
-_NO_SHAPE = ("residuals_max",)
+STUDENT = "student"
+"""What arrays of the student begin with; serving reads them in place of the base's."""
+
+_NO_SHAPE = ("residuals_max", "student")
 """Settings of the model that a checkpoint may differ in."""
 
 
@@ -55,12 +58,19 @@ def save_ranker(ranker: Ranker) -> Arrays:
     arrays |= under("experts", _trimmed(ranker, len(catalog)))
     arrays |= under("correction", _named(ranker.correction.named_parameters()))
     arrays |= under("stacking", ranker.stacking.state())
-    arrays |= under("residuals", ranker.residuals.state())
+    arrays |= _transformer(ranker)
+    if ranker.student is not None:
+        arrays |= under(STUDENT, _transformer(ranker.student))
     arrays["weighing"] = ranker.weighing.losses
     arrays["switches"] = np.array([ranker.trained, ranker.blend], np.float64)
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def _transformer(ranker: Ranker) -> Arrays:
+    arrays = under("residuals", ranker.residuals.state())
     if ranker.behaviour is not None:
         arrays |= under("behaviour", _named(ranker.behaviour.named_parameters()))
-    return {name: np.array(array) for name, array in arrays.items()}
+    return arrays
 
 
 def _trimmed(ranker: Ranker, items: int) -> Arrays:
@@ -75,15 +85,32 @@ def load_ranker(ranker: Ranker, arrays: Arrays) -> NDArray[np.int64]:
     items = len(ranker.catalog)
     ranker.experts.restore(part("experts", arrays), row_of_I, items)
     ranker.stacking.restore(part("stacking", arrays))
-    ranker.residuals.restore(part("residuals", arrays), row_of_I, items)
     _fill(ranker.correction, _tensors("correction", arrays))
-    if ranker.behaviour is not None:
-        _fill(ranker.behaviour, _tensors("behaviour", arrays))
+    _restore_transformer(ranker, arrays, row_of_I)
+    if ranker.student is not None and has_student(ranker.student, arrays):
+        _restore_transformer(ranker.student, part(STUDENT, arrays), row_of_I)
     ranker.weighing.losses = arrays["weighing"].copy()
     trained, blend = arrays["switches"]
     ranker.trained, ranker.blend = bool(trained), float(blend)
     ranker.tower.stale()
     return row_of_I
+
+
+def has_student(student: Ranker, arrays: Arrays) -> bool:
+    """Whether a snapshot has this student: another one begins with its folder."""
+    assert student.behaviour is not None
+    saved = part(f"{STUDENT}/behaviour", arrays)
+    ours = dict(student.behaviour.named_parameters())
+    return saved.keys() == ours.keys() and all(
+        saved[name].shape == tuple(parameter.shape) for name, parameter in ours.items()
+    )
+
+
+def _restore_transformer(ranker: Ranker, arrays: Arrays, row_of_I: NDArray[np.int64]) -> None:
+    ranker.residuals.restore(part("residuals", arrays), row_of_I, len(ranker.catalog))
+    if ranker.behaviour is not None:
+        _fill(ranker.behaviour, _tensors("behaviour", arrays))
+    ranker.tower.stale()
 
 
 @torch.no_grad()
@@ -122,6 +149,9 @@ def save_learner(learner: OnlineLearner) -> Saved:
     if trainer.behaviour is not None:
         arrays |= under("behaviour_adam", _named(trainer.behaviour.adam.state().items()))
         arrays |= under("update_rule", trainer.behaviour.state())
+    if trainer.follower is not None:
+        arrays |= under("student_adam", _named(trainer.follower.adam.state().items()))
+        arrays |= under("student_rule", trainer.follower.state())
     return Saved({name: np.array(array) for name, array in arrays.items()}, meta_of(learner))
 
 
@@ -148,6 +178,9 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
     if trainer.behaviour is not None:
         trainer.behaviour.adam.restore(_tensors("behaviour_adam", arrays))
         trainer.behaviour.restore(part("update_rule", arrays), row_of_I)
+    if trainer.follower is not None and has_student(trainer.follower.ranker, arrays):
+        trainer.follower.adam.restore(_tensors("student_adam", arrays))
+        trainer.follower.restore(part("student_rule", arrays), row_of_I)
     learner.offsets = {int(partition): offset for partition, offset in meta["offsets"].items()}
     learner.learnt = meta["learnt"]
     learner.batches = meta["batches"]
@@ -172,8 +205,14 @@ def go_back(learner: OnlineLearner, arrays: Arrays) -> None:
 
 
 def ranker_of(saved: Saved, catalog: Catalog, device: str = "auto") -> Ranker:
-    """A ranker as a published version describes it, bound to the local catalogue."""
+    """A ranker as a published version describes it, bound to the local catalogue.
+
+    Where the version has a student, it stands in the base's place.
+    """
     config = msgspec.convert(saved.meta["config"], LearnerConfig)
-    ranker = Ranker(catalog, msgspec.structs.replace(config, device=device))
-    load_ranker(ranker, saved.arrays)
+    arrays = saved.arrays
+    if config.model.student:
+        arrays = arrays | part(STUDENT, arrays)
+    ranker = Ranker(catalog, msgspec.structs.replace(served(config), device=device))
+    load_ranker(ranker, arrays)
     return ranker

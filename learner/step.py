@@ -1,4 +1,4 @@
-"""One gradient step: the correction nets on listed candidates, then the transformer.
+"""One gradient step: the correction nets on listed candidates, the transformer, its student.
 
 Legend: `B` examples, `L` listed candidates, `F` features, `R` nets. The transformer's step, on
 sampled items, is in `behaviour_step`.
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from learner.batch import Histories
 from learner.behaviour_step import BehaviourTrainer
 from learner.correction import listwise_loss
+from learner.follower import Follower
 from learner.optim import Adam
 from learner.peers import ALONE, Peers
 from learner.ranker import Ranker, Scored
@@ -68,6 +69,7 @@ class Trainer:
             {name: torch.as_tensor(rate).to(device) for name, rate in correction.rates.items()},
         )
         self.behaviour = BehaviourTrainer(ranker, peers) if ranker.behaviour is not None else None
+        self.follower = Follower(ranker, peers) if ranker.student is not None else None
 
     def step(
         self,
@@ -88,6 +90,10 @@ class Trainer:
                 self.behaviour.pass_by(total)
             past, target_B = lesson.past.take(known), lesson.target_B[known]
             self.behaviour.step(past, target_B, factor, generator, replayed=replayed)
+            if self.follower is not None:
+                if not replayed:
+                    self.follower.pass_by(total)
+                self.follower.step(past, target_B, factor, generator, replayed=replayed)
         self.ranker.trained = True
         return loss
 

@@ -54,37 +54,17 @@ class Distillation(Single):
         """Cross-entropy on what is new, distance from the teacher on what is replayed."""
         if self._teacher is None or not attempt.replayed:
             return attempt.cross_entropy
-        _, residuals = self._teacher
+        residuals = self._teacher[1]
         columns_C = attempt.columns_C
         held = columns_C < len(residuals.admitted_I)
         held[held] = residuals.admitted_I[columns_C[held]]
         if not held.any():
             return attempt.cross_entropy
         at_K = torch.from_numpy(np.flatnonzero(held)).to(attempt.logits_BC.device)
-        logits_BK = self._answers(attempt, columns_C[held]) + attempt.offset_BC[:, at_K]
+        logits_BK = answers(*self._teacher, attempt, columns_C[held]) + attempt.offset_BC[:, at_K]
         log_student_BK = attempt.logits_BC[:, at_K].log_softmax(dim=1)
         distance = -(logits_BK.softmax(dim=1) * log_student_BK).sum(dim=1).mean()
         return self.weight * distance
-
-    @torch.no_grad()
-    def _answers(self, attempt: Attempt, columns_K: NDArray[np.int64]) -> Tensor:
-        assert self._teacher is not None
-        model, residuals = self._teacher
-        device = attempt.logits_BC.device
-        steps = Steps(attempt.past, model.config.transformer_steps, device)
-        rows_U = np.unique(np.concatenate([np.maximum(steps.rows_BT, 0).ravel(), columns_K]))
-        steps.index(rows_U, device)
-        at_U = torch.from_numpy(rows_U.astype(np.int64))
-        # Rows that came later have no vector in the teacher: they read as an item unknown to it.
-        residual_UD = torch.zeros(len(rows_U), model.width)
-        old_U = at_U < len(residuals.vectors_ID)
-        residual_UD[old_U] = residuals.vectors_ID[at_U[old_U]]
-        items_UD = residual_UD.to(device)
-        if attempt.text_IE is not None:
-            items_UD = model.towers(attempt.text_IE[at_U.to(device)], items_UD)
-        columns = torch.from_numpy(np.searchsorted(rows_U, columns_K)).to(device)
-        answers_BK: Tensor = model.users(items_UD, steps) @ items_UD[columns].T
-        return answers_BK
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """The teacher."""
@@ -114,3 +94,25 @@ class Distillation(Single):
         saved = {k.removeprefix("items."): v for k, v in state.items() if k.startswith("items.")}
         residuals.restore(saved, row_of_I, len(student.residuals.admitted_I))
         self._teacher = (model, residuals)
+
+
+@torch.no_grad()
+def answers(
+    model: Behaviour, residuals: Residuals, attempt: Attempt, columns_K: NDArray[np.int64]
+) -> Tensor:
+    """What another model says of a step's examples and of some of its items: (B, K)."""
+    device = attempt.logits_BC.device
+    steps = Steps(attempt.past, model.config.transformer_steps, device)
+    rows_U = np.unique(np.concatenate([np.maximum(steps.rows_BT, 0).ravel(), columns_K]))
+    steps.index(rows_U, device)
+    at_U = torch.from_numpy(rows_U.astype(np.int64))
+    # Rows that came later have no vector in the teacher: they read as an item unknown to it.
+    residual_UD = torch.zeros(len(rows_U), model.width)
+    old_U = at_U < len(residuals.vectors_ID)
+    residual_UD[old_U] = residuals.vectors_ID[at_U[old_U]]
+    items_UD = residual_UD.to(device)
+    if attempt.text_IE is not None:
+        items_UD = model.towers(attempt.text_IE[at_U.to(device)], items_UD)
+    columns = torch.from_numpy(np.searchsorted(rows_U, columns_K)).to(device)
+    answers_BK: Tensor = model.users(items_UD, steps) @ items_UD[columns].T
+    return answers_BK
