@@ -25,12 +25,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, Protocol
-
-import msgspec
 
 from features.catalog import Catalog
 from features.catalog_follow import CatalogFollower, Reads
+from features.decode_events import decode_events
 from features.drift_river import PageHinkleyDetector
 from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
@@ -41,12 +41,11 @@ from features.readings_agent import ReadingsAgent
 from features.store import OnlineStore, UserFeatures
 from features.store_witness import Witness
 from stream.app import StreamApp, bytes_table, guarded, run_topic
-from stream.batching import Record, Run
+from stream.batching import Run
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.errors import BadRecord
-from stream.events import Event, Example, decode_event, json_encode, msgpack_encode
+from stream.events import Event, Example, json_encode, msgpack_encode
 from stream.forget import Forgotten
 from stream.forget_follow import follow_forget
 from stream.metrics import (
@@ -58,11 +57,7 @@ from stream.metrics import (
     RUN_SECONDS,
 )
 from stream.outgoing import Outgoing, Publishes
-from stream.parse import MAX_ID_CHARS
-from stream.parse_faults import ID_WANTED
-from stream.parse_time import LATEST_MS
 from stream.refusals import Refusals
-from stream.replayed import unmark
 from stream.scrub import scrub, scrub_copies
 from stream.topics import Topics
 
@@ -93,7 +88,7 @@ class _Outcome:
     """What a run brings about, before any of it is written."""
 
     rows: list[UserFeatures] = field(default_factory=list)
-    states: list[tuple[bytes, bytes]] = field(default_factory=list)
+    states: list[tuple[bytes, bytes | None, bytes]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     shifts: list[Outgoing] = field(default_factory=list)
@@ -155,39 +150,38 @@ class ProfileAgent:
         await self._publisher.publish(self._topics.examples, outcome.outgoing)
         await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
         # 4. States, which remember that their events were applied.
-        for key, state in outcome.states:
+        for key, before, state in outcome.states:
             held = self._table.get(key)
             # A rebalance amid the run may have brought in what another worker made of later events.
-            if held is None or not is_older(state, held):
+            if held is None or held == before or not is_older(state, held):
                 self._table[key] = state
         self._count(run, outcome, self._clock.monotonic_s() - started_s)
 
     def _apply(self, run: Run) -> _Outcome:
         outcome = _Outcome()
         by_user: dict[str, list[tuple[int, Event]]] = {}
-        for record in run.records:
-            event = _event(record, run.topic)
+        events = decode_events(run)
+        for record, event in zip(run.records, events, strict=True):
             if self._forgotten.covers(event.user_id, event.received_ms):
                 outcome.forgotten += 1
                 continue
             by_user.setdefault(event.user_id, []).append((record.offset, event))
-        held = [self._table.get(user_id.encode()) for user_id in by_user]
+        keys = [user_id.encode() for user_id in by_user]
+        held = [self._table.get(key) for key in keys]
         before = [EMPTY if state is None else decode(state) for state in held]
         users = list(zip(before, by_user.values(), strict=True))
-        for user_id, done in zip(
-            by_user, apply_all(users, run.partition, self._model), strict=True
-        ):
-            key = user_id.encode()
+        applied = apply_all(users, run.partition, self._model)
+        for user_id, key, state, done in zip(by_user, keys, held, applied, strict=True):
             outcome.examples += done.examples
             outcome.shifts += [Outgoing(key, json_encode(shift)) for shift in done.shifts]
             # Written even where every event is a repeat: after a kill the local table can be ahead
             # of its changelog, and only a write brings the changelog up to it.
             outcome.rows.append(features(user_id, done.profile))
-            outcome.states.append((key, encode(done.profile)))
+            outcome.states.append((key, state, encode(done.profile)))
         outcome.new_users = held.count(None)
         outcome.repeated = len(run.records) - outcome.forgotten - len(outcome.examples)
         # The learner expects offsets to grow along a partition.
-        outcome.examples.sort(key=lambda example: example.offset)
+        outcome.examples.sort(key=attrgetter("offset"))
         outcome.outgoing = [
             Outgoing(e.user_id.encode(), msgpack_encode(e), partition=run.partition)
             for e in outcome.examples
@@ -207,29 +201,6 @@ class ProfileAgent:
         applied = outcome.examples
         for example in applied[:: max(1, len(applied) // AGES_PER_RUN)]:
             age_s.observe(max(0, now_ms - example.received_ms) / 1000)
-
-
-def _event(record: Record, topic: str) -> Event:
-    field = "value"
-    if record.value is None:
-        raise BadRecord(field, None, "an event", "empty")
-    try:
-        event = decode_event(record.value)
-    except msgspec.ValidationError as error:
-        wanted = f"an event as ingest writes it ({error})"
-        raise BadRecord(field, record.value, wanted, "wrong_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(field, record.value, "JSON", "not_json") from error
-    for name in ("event_id", "user_id", "item_id"):
-        if not 0 < len(text := getattr(event, name)) <= MAX_ID_CHARS:
-            raise BadRecord(name, text[:MAX_ID_CHARS], ID_WANTED, "bad_id")
-    for name in ("ts_ms", "received_ms"):
-        # A later time is none that ingest wrote, and would rule for ever.
-        if not 0 <= (time_ms := getattr(event, name)) < LATEST_MS:
-            raise BadRecord(name, time_ms, "a time from 1970 to 5138", "bad_timestamp")
-    if record.headers and unmark(record.headers, topic)[1] is not None:
-        return msgspec.structs.replace(event, replayed=True)
-    return event
 
 
 def add_profile(

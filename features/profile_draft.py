@@ -81,7 +81,8 @@ class Draft:
         self._sentiment = profile.sentiment
         self._weights = profile.interests.pulls
         self._ids = profile.ids
-        self._applied = profile.applied if partition == profile.partition else _NO_MARK
+        applied = profile.applied if partition == profile.partition else _NO_MARK
+        self._offset, self._received_ms = applied.offset, applied.received_ms
         self._sources = dict(profile.sources)
         self._first_ms, self._last_ms = profile.first_ms, profile.last_ms
 
@@ -137,7 +138,8 @@ class Draft:
             self._rating = self._rating.add(rating)
             self._sentiment = self._sentiment.add((rating - 3) / 2)
         self._ids = (self._ids + event_hash)[-8 * _MAX_IDS :]
-        self._applied = self._applied.upto(offset, event.received_ms)
+        self._offset = offset
+        self._received_ms = max(self._received_ms, event.received_ms)
         if not self._events or ts_ms < self._first_ms:
             self._first_ms = ts_ms
         self._last_ms = max(self._last_ms, ts_ms)
@@ -153,13 +155,13 @@ class Draft:
             raw_partition, raw_offset = raw
             sources = self._sources
             mark = sources.get(raw_partition, _NO_MARK)
-            if mark.covers(raw_offset, received_ms):
+            if raw_offset <= mark.offset and received_ms <= mark.received_ms:
                 return True
             sources.pop(raw_partition, None)
             while len(sources) >= _MAX_SOURCES:
                 del sources[next(iter(sources))]  # the one that was used longest ago
-            sources[raw_partition] = mark.upto(raw_offset, received_ms)
-        if self._applied.covers(offset, received_ms):
+            sources[raw_partition] = Mark(raw_offset, max(received_ms, mark.received_ms))
+        if offset <= self._offset and received_ms <= self._received_ms:
             return True
         at = self._ids.find(event_hash)
         while at > 0 and at % 8:  # found across two hashes: look on
@@ -196,7 +198,7 @@ class Draft:
             shift=shift,
             ids=self._ids,
             partition=self._partition,
-            applied=self._applied,
+            applied=Mark(self._offset, self._received_ms),
             sources=self._sources,
             last_event_id=self.examples[-1].event_id,
             first_ms=self._first_ms,

@@ -10,6 +10,7 @@ Shapes: `U` users, `E` pulls of all of them, `M` the users who have a pull of a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -124,15 +125,15 @@ def pull_all(before: Sequence[Interests], pulls: Sequence[Sequence[Pull]]) -> li
     counts_U = np.fromiter(map(len, pulls), np.int64, len(pulls))
     firsts_U = np.cumsum(counts_U) - counts_U
     rounds = int(counts_U.max(initial=0))
-    flat = [pull for some in pulls for pull in some]
-    vectors_ED = np.array([one.vector_D for one in flat], np.float32).reshape(-1, VECTOR_WIDTH)
-    steps_E2 = np.array([one[1:3] for one in flat], np.float32).reshape(-1, 2)
+    vectors, *steps = zip(*chain.from_iterable(pulls), strict=True) if rounds else ((), (), (), ())
+    vectors_ED = np.frombuffer(b"".join(vectors), np.float32).reshape(-1, VECTOR_WIDTH)
+    steps_E2 = np.array(steps[:2], np.float32).T
     packed = b"".join([one.short + one.long if one.short else _ZEROS for one in before])
     both_U2D = np.frombuffer(packed, "<f2").astype(np.float32).reshape(-1, 2, VECTOR_WIDTH)
     for user, interests in enumerate(before):
         if not interests.short and counts_U[user]:
-            both_U2D[user] = vectors_ED[firsts_U[user]]
-            steps_E2[firsts_U[user]] = 1.0
+            first = firsts_U[user]
+            both_U2D[user], steps_E2[first] = vectors_ED[first], 1.0
     apart_UR = np.zeros((len(pulls), rounds + 1))
     apart_UR[:, 0] = _apart(both_U2D)
     order_U = np.argsort(-counts_U, kind="stable")

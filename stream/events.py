@@ -139,7 +139,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     replayed: bool = False
 
 
-class Step(msgspec.Struct, frozen=True, array_like=True):
+class Step(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One past event of a user, as short as a history needs it."""
 
     item_id: str
@@ -148,7 +148,7 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     rating: float | None = None
 
 
-class Example(msgspec.Struct, frozen=True, kw_only=True):
+class Example(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A record of the topic `examples`: an event, and the user's history strictly before it.
 
     `partition` and `offset` are the event's place in `events`. They grow along every partition,
@@ -310,7 +310,8 @@ json_encode_lines = msgspec.json.Encoder().encode_lines
 msgpack_encode = msgspec.msgpack.Encoder().encode
 
 decode_forget = msgspec.json.Decoder(Forget).decode
-decode_event = msgspec.json.Decoder(Event).decode
+event_decoder = msgspec.json.Decoder(Event)
+decode_event = event_decoder.decode
 decode_example = msgspec.msgpack.Decoder(Example).decode
 decode_reading = msgspec.json.Decoder(Reading).decode
 decode_shift = msgspec.json.Decoder(InterestShift).decode

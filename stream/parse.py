@@ -16,6 +16,7 @@ import msgspec
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Click, Event, Item, Purchase, Request, Review
+from stream.lines import DECODE_FAULTS
 from stream.parse_faults import ID_WANTED, explain
 from stream.parse_time import checked_time_ms
 
@@ -42,8 +43,6 @@ RAW_DECODERS: dict[TopicKind, msgspec.json.Decoder[Any]] = {
 }
 _decode_item = msgspec.json.Decoder(Item).decode
 _decode_request = msgspec.json.Decoder(Request).decode
-
-DECODE_FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def parse_event(

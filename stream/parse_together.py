@@ -15,8 +15,8 @@ from typing import Any
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Event
+from stream.lines import decode_lines
 from stream.parse import (
-    DECODE_FAULTS,
     MAX_NAME_CHARS,
     MAX_RECORD_BYTES,
     MAX_TEXT_CHARS,
@@ -63,7 +63,7 @@ def parse_together(
     """
     if any(map(attrgetter("headers"), records)):  # One may have been a dead letter.
         return None
-    raws = _decoded(topic_kind, records)
+    raws = decode_lines(RAW_DECODERS[topic_kind], records, MAX_RECORD_BYTES)
     if raws is None or not _good_ids(topic_kind, raws):
         return None
     times = list(map(attrgetter("ts"), raws))
@@ -89,32 +89,6 @@ def parse_together(
     make = RAW_EVENTS[topic_kind]
     columns = zip(raws, event_ids, times, sources, received, strict=True)
     return [make(*column) for column in columns]
-
-
-def _decoded(topic_kind: TopicKind, records: Sequence[Record]) -> list[Any] | None:
-    """Decode records in one call, each a JSON object in one line.
-
-    A line that begins with a brace and ends with one can't be half an object, whose other half is
-    the next line: after a closing brace, JSON has no opening one but at its outermost level. So as
-    many objects as lines are one in each.
-    """
-    try:
-        lines = b"\n".join(map(attrgetter("value"), records))
-    except TypeError:  # a tombstone
-        return None
-    borders = len(records) - 1
-    if not (
-        len(lines) <= MAX_RECORD_BYTES
-        and lines.startswith(b"{")
-        and lines.endswith(b"}")
-        and lines.count(b"\n") == lines.count(b"}\n{") == borders
-    ):
-        return None
-    try:
-        raws: list[Any] = RAW_DECODERS[topic_kind].decode_lines(lines)
-    except DECODE_FAULTS:
-        return None
-    return raws if len(raws) == len(records) else None
 
 
 def _good_ids(topic_kind: TopicKind, raws: Sequence[Any]) -> bool:

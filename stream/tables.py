@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.streams import current_event
 from faust.types import EventT
 
 from stream.errors import Halt
@@ -30,8 +31,14 @@ class NewestTable(faust.Table):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, `default` if it has none."""
+        event = current_event()
+        if event is None:
+            with self._disk():
+                return super().get(key, default)
+        # The run's partition has the key: Faust asks for the key first, then for its value.
         with self._disk():
-            return super().get(key, default)
+            found = self._stored(event.message.partition, key)
+        return default if found is None else found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         with self._disk():
