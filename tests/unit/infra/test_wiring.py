@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,37 @@ def test_a_role_is_built_without_the_libraries_of_others(role: str, tmp_path: Pa
         check=False,
     )
     assert done.stdout.strip() == "built", done.stderr[-2000:]
+
+
+WAITS = """
+import os, sys
+import infra.wiring
+from infra.settings import Settings
+
+def said(settings):
+    print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+    return 0
+
+infra.wiring._ROLES["learner"] = said
+words = [f"run.data_dir={sys.argv[1]}", "metrics.learner=-1"]
+infra.wiring.run_role("learner", Settings.load(environ={}, assignments=words))
+"""
+
+
+@pytest.mark.parametrize(("chosen", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "x"}, "x")])
+def test_threads_wait_asleep_unless_told_otherwise(
+    chosen: dict[str, str], policy: str, tmp_path: Path
+) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", WAITS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environ, **chosen},
+    )
+    # Before torch is there: it reads this once.
+    assert done.stdout.split() == [policy, "False"], done.stderr[-2000:]
 
 
 def test_the_store_lies_in_the_data_folder_unless_chosen(tmp_path: Path) -> None:
