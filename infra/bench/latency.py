@@ -65,6 +65,8 @@ def bars(per_s: int, seen: Mapping[str, float]) -> list[Bar]:
     hops = {
         "on events p50": seen["ingest_p50"],
         "on examples p50": seen["profile_p50"],
+        "from examples to list p50": seen["serving_p50"],
+        "of that, made in p50": seen["made_p50"],
     }
     return [
         _bar(f"latency/pushed-{per_s}", seen, "pushed", {**OTHERS_MS, **hops}),

@@ -1,9 +1,10 @@
 """Recommendations a second, and how long one takes: from `requests` to `recommendations`.
 
-One real serving role, as a process of its own, on a real broker and a Feast store in SQLite: it
-reads users' features, runs the transformer, looks through a catalogue of 100,000 items, scores,
-diversifies, gives reasons, and answers in transactions. The shop is made up (`big_shop`), and asks
-from a process of its own (`asking`) on the same cores.
+The real serving role on a real broker and a Feast store in SQLite: it reads users' features, runs
+the transformer, looks through a catalogue of 100,000 items, scores, diversifies, gives reasons, and
+answers in transactions. Two processes of it share the requests' partitions, each with one thread:
+while one waits for its transaction the other ranks. The shop is made up (`big_shop`), and asks from
+a process of its own (`asking`) on the same cores.
 
 **A recommendation here is an answered request**, a list of ten items with reasons; counted by
 listed items the figure would be ten times as high. Scoring is the time from a micro-batch's
@@ -30,6 +31,9 @@ AT_ONCE = 100
 STEADY = 200
 """Requests a second of the open loop."""
 
+WORKERS, THREADS = 2, 1
+"""Processes of the role, and torch's threads in each: as many as the cores that the bar names."""
+
 LISTED = 10
 WHOLE = 0.99
 """This share of answers comes from the model, and is as long as asked for; or nothing holds."""
@@ -42,7 +46,7 @@ def measure(run: Run) -> Iterable[Bar]:
     """Ask as one user, as a hundred at once, and steadily."""
     shop = BigShop(run.sized(ITEMS, 500), run.sized(USERS, 100), round(time.time() * 1000))
     seconds = max(3.0, SECONDS * min(1.0, run.size))
-    with serving(run, shop) as (kafka, _):
+    with serving(run, shop, WORKERS, learner__threads=THREADS) as (kafka, _):
 
         def ask(how: str, number: int) -> Mapping[str, float]:
             words = (kafka.bootstrap_servers, shop.users, number, seconds)
@@ -71,7 +75,7 @@ def bars(
             unit="lists/s",
             against={"serenade, published": SERENADE_S},
             ratio=many["rate"] / SERENADE_S,
-            bar=f"≥ {RATE:,.0f} lists/s, {AT_ONCE} users at once",
+            bar=f"≥ {RATE:,.0f} lists/s, {AT_ONCE} users at once, {WORKERS} processes",
             holds=whole and many["rate"] >= RATE,
         ),
         Bar(

@@ -1,4 +1,4 @@
-"""The serving role as a process, over the big shop: broker, topics, store, version and all."""
+"""The serving role as processes, over the big shop: broker, topics, store, version and all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ COUNTED = 50_000
 
 
 @contextlib.contextmanager
-def serving(run: Run, shop: BigShop, **values: object) -> Iterator[tuple[KafkaConfig, Child]]:
+def serving(
+    run: Run, shop: BigShop, workers: int = 1, **values: object
+) -> Iterator[tuple[KafkaConfig, list[Child]]]:
     """Have the role at work, its catalogue read and its version in use.
 
     Parameters
@@ -42,6 +44,8 @@ def serving(run: Run, shop: BigShop, **values: object) -> Iterator[tuple[KafkaCo
         Where to work, and whom to tell.
     shop
         Catalogue, users and version.
+    workers
+        So many processes of the role share the partitions of the requests.
     values
         Settings, with `__` for the point.
     """
@@ -49,26 +53,33 @@ def serving(run: Run, shop: BigShop, **values: object) -> Iterator[tuple[KafkaCo
     with broker(run) as kafka:
         create_topics(kafka)
         asyncio.run(prepare(run, shop, kafka))
-        settings = Settings.load(environ={}).with_values(
-            {
-                "run.data_dir": str(data),
-                "kafka.bootstrap_servers": kafka.bootstrap_servers,
-                "kafka.topic_prefix": "",
-                "metrics.serving": 0,
-                **{path.replace("__", "."): value for path, value in values.items()},
-            },
-            "the bench",
-        )
-        environ = child_environment("serving", settings, os.environ)
-        role = Child("serving", data, environ, worker_command("serving"))
-        role.start()
+        common = {
+            "kafka.bootstrap_servers": kafka.bootstrap_servers,
+            "kafka.topic_prefix": "",
+            "metrics.serving": 0,
+            "store.directory": str(data / "features"),
+            **{path.replace("__", "."): value for path, value in values.items()},
+        }
+        roles: list[Child] = []
         try:
-            _wait(role)
-            run.say("the role is ready")
-            yield kafka, role
+            for number in range(workers):
+                own = data / f"worker-{number}"
+                settings = Settings.load(environ={}).with_values(
+                    {**common, "run.data_dir": str(own), "serving.instance": f"worker-{number}"},
+                    "the bench",
+                )
+                environ = child_environment("serving", settings, os.environ)
+                roles.append(Child("serving", own, environ, worker_command("serving")))
+                roles[-1].start()
+            for role in roles:
+                _wait(role)
+            run.say(f"{workers} serving {'process is' if workers == 1 else 'processes are'} ready")
+            yield kafka, roles
         finally:
-            role.ask_to_stop()
-            role.end(STOP_S)
+            for role in roles:
+                role.ask_to_stop()
+            for role in roles:
+                role.end(STOP_S)
 
 
 async def prepare(run: Run, shop: BigShop, kafka: KafkaConfig) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from infra.demo.freshness import Answer, Applied, events_to_answers_ms, percentile
-from stream.events import Request, json_encode
+from stream.events import Request, Timings, json_encode
 from stream.shop import Shop, ShopConfig, ShopRecord
 from stream.topics import RAW_EVENT_TOPICS
 
@@ -51,6 +51,7 @@ class _Said(msgspec.Struct):
     request_id: str | None = None
     seen_event_id: str | None = None
     trigger: str = ""
+    timings: Timings | None = None
 
 
 _read_json = msgspec.json.Decoder(_Said).decode
@@ -92,7 +93,8 @@ class Shopping:
         self._consumer = listener(servers, HEARD)
         self._sent_s: dict[str, float] = {}
         self._order: list[tuple[str, str]] = []
-        self._heard_s: dict[str, dict[str, float]] = {"events": {}, "examples": {}}
+        self._heard_s: dict[str, dict[str, float]] = {topic: {} for topic in HEARD}
+        self._made_ms: list[float] = []
         self._pushed: list[Answer] = []
         self._asked: dict[str, _Asked] = {}
         self.known_after_ms: list[float] = []
@@ -148,6 +150,8 @@ class Shopping:
                 if place.topic != "recommendations":
                     self._heard_s[place.topic].setdefault(said.event_id, now_s)
                 elif said.trigger == "event":
+                    self._heard_s[place.topic].setdefault(said.seen_event_id or "", now_s)
+                    self._made_ms += [said.timings.total_ms] if said.timings else []
                     self._pushed.append(
                         Answer(said.user_id, round(now_s * 1000), said.seen_event_id, None)
                     )
@@ -182,6 +186,8 @@ class Shopping:
             "asked": self.known_after_ms,
             "ingest": self._hops("events", events),
             "profile": self._hops("examples", events),
+            "serving": self._last_hops(events),
+            "made": self._made_ms,
         }
         for name, values in waits.items():
             for percent in (50, 90, 99):
@@ -193,6 +199,16 @@ class Shopping:
         heard_s = self._heard_s[topic]
         known = (event.event_id for event in events if event.event_id in heard_s)
         return [(heard_s[event_id] - self._sent_s[event_id]) * 1000 for event_id in known]
+
+    def _last_hops(self, events: list[Applied]) -> list[float]:
+        """Milliseconds from the example of an event to the push that has seen it as its newest."""
+        told_s, answered_s = self._heard_s["examples"], self._heard_s["recommendations"]
+        known = (event.event_id for event in events if event.event_id in answered_s)
+        return [
+            (answered_s[event_id] - told_s[event_id]) * 1000
+            for event_id in known
+            if event_id in told_s
+        ]
 
 
 def listener(servers: str, topics: tuple[str, ...]) -> KafkaConsumer:

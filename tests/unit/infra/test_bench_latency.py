@@ -19,7 +19,7 @@ from stream.events import json_encode, msgpack_encode
 
 def seen(**other: float) -> dict[str, float]:
     figures = {"answered": 1.0, "knew_at_once": 0.5}
-    for name in ("pushed", "asked", "ingest", "profile"):
+    for name in ("pushed", "asked", "ingest", "profile", "serving", "made"):
         figures |= {f"{name}_p50": 20.0, f"{name}_p90": 60.0, f"{name}_p99": 200.0}
     return {**figures, **other}
 
@@ -67,7 +67,9 @@ class Broker:
             self.newest[user_id] = event_id
             example = {"user_id": user_id, "event_id": event_id}
             self.out += [("events", json_encode(example)), ("examples", msgpack_encode(example))]
+            timings = {"features_ms": 1.0, "score_ms": 2.0, "total_ms": 3.0}
             push = {"user_id": user_id, "seen_event_id": event_id, "trigger": "event"}
+            push = {**push, "timings": timings}
             self.out.append(("recommendations", json_encode(push)))
         self.late = []
         return found
@@ -94,4 +96,6 @@ def test_every_event_has_its_push_and_every_tenth_an_answer_that_knows_it(shop: 
     assert figures["answered"] == 1.0
     assert 0 < figures["ingest_p50"] <= figures["pushed_p99"] < 1_000
     assert figures["asked_p50"] > 0
+    assert 0 <= figures["serving_p50"] < figures["pushed_p99"]
+    assert figures["made_p50"] == 3.0
     assert figures["knew_at_once"] < 1.0, "asked before the event was known"
