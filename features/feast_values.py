@@ -14,6 +14,7 @@ from features.store import UserFeatures
 
 with light_imports():
     from feast import FeatureView, ValueType
+    from feast.infra.key_encoding_utils import serialize_entity_key
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 
@@ -91,11 +92,6 @@ def milliseconds_of(time: datetime) -> int:
     return (aware - _EPOCH) // _MILLISECOND
 
 
-def protos_of(row: UserFeatures, kinds: dict[str, ValueType]) -> dict[str, Value]:
-    """A user's features as Feast's values, by name."""
-    return {name: to_proto(kind, getattr(row, name)) for name, kind in kinds.items()}
-
-
 def row_of(
     user_id: str, updated_ms: int, protos: dict[str, Value], kinds: dict[str, ValueType]
 ) -> UserFeatures | None:
@@ -106,3 +102,17 @@ def row_of(
         if name in kinds and proto.WhichOneof("val") is not None
     }
     return UserFeatures(user_id=user_id, updated_ms=updated_ms, **known) if known else None
+
+
+_USER_KEY: bytes = serialize_entity_key(entity_key(""), entity_key_serialization_version=3)[:-4]
+"""What comes before the id's length and the id in a user's key."""
+
+
+def user_key(user_id: str) -> bytes:
+    """A user's key serialised as Feast does, in a tenth of the time.
+
+    >>> user_key("ada") == serialize_entity_key(entity_key("ada"), 3)
+    True
+    """
+    text = user_id.encode()
+    return _USER_KEY + len(text).to_bytes(4, "little") + text
