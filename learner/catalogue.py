@@ -1,4 +1,4 @@
-"""From a shop's items to their text vectors, encoding only what has changed."""
+"""From a shop's items to their vectors, of text and image, encoding only what has changed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
+from learner.image_vectors import image_vectors
+from learner.ngram_vectors import joined
 from stream.events import Item, ItemVector
 
 DESCRIPTION_CHARS = 1_000
 """What of a description is encoded: an encoder reads some 64 tokens, and a title comes first."""
+
+IMAGE_SHARE = 0.3
+"""Share of the likeness of two items that their images have, where both have texts as well."""
 
 PENDING = ""
 """The text hash of an item that is announced before its text is encoded."""
@@ -41,20 +46,22 @@ def item_text(item: Item) -> str:
     return ". ".join(part.strip() for part in parts if part.strip())
 
 
-def text_hash(text: str, encoder: str) -> str:
-    """Changes when the text or the encoder does."""
+def text_hash(text: str, encoder: str, image: tuple[float, ...] | None = None) -> str:
+    """Changes when the text, the image or the encoder does."""
     digest = hashlib.blake2b(f"{encoder}\0{text}".encode(), digest_size=12)
+    if image:
+        digest.update(np.asarray(image, "<f4").tobytes())
     return digest.hexdigest()
 
 
 def describe_item(item: Item, encoder: str, known: ItemVector | None, now_ms: int) -> ItemVector:
     """An item as it stands before its text is encoded: with its old vector if that still holds."""
     text = item_text(item)
-    digest = text_hash(text, encoder)
+    digest = text_hash(text, encoder, item.image_vector)
     vector, state = b"", PENDING
     if known is not None and known.encoder == encoder and known.text_hash == digest:
         vector, state = known.vector, digest
-    elif not text:
+    elif not text and not item.image_vector:
         state = digest
     category = (item.category,) if isinstance(item.category, str) else item.category
     return ItemVector(
@@ -97,11 +104,23 @@ def encode_items(
     for start in range(0, len(waiting), at_once):
         part = waiting[start : start + at_once]
         texts = [item_text(newest[i]) for i in part]
-        vectors = encoder.encode(texts)
+        images = [newest[i].image_vector for i in part]
+        vectors = _with_images(encoder.encode(texts), images)
         yield [
-            encoded(described[i], vector, text_hash(text, encoder.name))
-            for i, vector, text in zip(part, vectors, texts, strict=True)
+            encoded(described[i], vector, text_hash(text, encoder.name, image))
+            for i, vector, text, image in zip(part, vectors, texts, images, strict=True)
         ]
+
+
+def _with_images(
+    text_NE: NDArray[np.float16], images: Sequence[tuple[float, ...] | None]
+) -> NDArray[np.float16]:
+    if not any(images):
+        return text_NE
+    image_NE = image_vectors(images, text_NE.shape[1])
+    only_N = ~text_NE.any(axis=1)
+    share_N = np.where(image_NE.any(axis=1), np.where(only_N, 1.0, IMAGE_SHARE), 0.0)
+    return joined(text_NE.astype(np.float32), image_NE, share_N.astype(np.float32)).astype("<f2")
 
 
 def encoded(item: ItemVector, vector: NDArray[np.float16], digest: str) -> ItemVector:

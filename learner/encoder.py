@@ -1,4 +1,4 @@
-"""The frozen sentence encoder: texts in, L2-normalised vectors out.
+"""The frozen sentence encoder, and n-grams beside it: texts in, L2-normalised vectors out.
 
 Legend: `N` texts, `S` tokens, `E` width.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,13 @@ from numpy.typing import NDArray
 
 from learner.config import EncoderConfig
 from learner.huggingface import quiet_auto_classes
+from learner.ngram_vectors import joined, ngram_vectors
 from learner.ranker import pick_device
 from stream.errors import SettingsError
+
+CHARACTER, WORD_PIECE = 1.2, 3.0
+"""Letters of a piece where an encoder sees single characters, and where it sees words: MiniLM's
+have 4 in English titles, 3 in German ones, 1 in Chinese."""
 
 
 def find_model(name: str) -> str:
@@ -38,7 +44,10 @@ def find_model(name: str) -> str:
 class TextEncoder:
     """A sentence encoder from `transformers`: mean over tokens, length 1, float16.
 
-    Only safetensors weights are loaded, and no code that comes with a model is run.
+    Hashed n-grams are added to it (`learner.ngram_vectors`): a little where the encoder reads a
+    text word by word, wholly where it only sees single characters, as of Chinese. Without a model
+    they stand alone. Only safetensors weights are loaded, and no code that comes with a model is
+    run.
 
     Examples
     --------
@@ -47,11 +56,18 @@ class TextEncoder:
     >>> pot, kettle, drill = vectors
     >>> bool(pot @ kettle > pot @ drill), encoder.encode([]).shape
     (True, (0, 384))
+    >>> TextEncoder(EncoderConfig(model="", width=64)).encode(["茶壶", ""]).any(axis=1).tolist()
+    [True, False]
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         self.config = config
-        self.name = config.model
+        self.name = f"{config.model}+ngrams-1" if config.ngrams else config.model
+        self._model: Any = None
+        if config.model:
+            self._load(config)
+
+    def _load(self, config: EncoderConfig) -> None:
         self.device = pick_device(config.device)
         where = find_model(config.model)
         make_model, make_tokenizer = quiet_auto_classes()
@@ -80,16 +96,37 @@ class TextEncoder:
         order = sorted((n for n, text in enumerate(texts) if text), key=lambda n: len(texts[n]))
         for start in range(0, len(order), self.config.batch):
             part = order[start : start + self.config.batch]
-            tokens = self._tokenizer(
-                [texts[n] for n in part],
-                padding=True,
-                truncation=True,
-                max_length=self.config.max_tokens,
-                return_tensors="pt",
-            ).to(self.device)
-            hidden_NSE = self._model(**tokens).last_hidden_state
-            real_NS1 = tokens["attention_mask"][:, :, None].to(hidden_NSE.dtype)
-            mean_NE = (hidden_NSE * real_NS1).sum(dim=1) / real_NS1.sum(dim=1)
-            unit_NE = torch.nn.functional.normalize(mean_NE, dim=1)
-            out[part] = unit_NE.to(torch.float16).cpu().numpy()
+            out[part] = self._encode([texts[n] for n in part])
         return out
+
+    def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if self._model is None:
+            return ngram_vectors(texts, self.config.width)
+        tokens = self._tokenizer(
+            texts,
+            padding=True,
+            truncation=True,
+            max_length=self.config.max_tokens,
+            return_tensors="pt",
+            return_offsets_mapping=True,
+        )
+        read_N = self._read(tokens)
+        tokens = tokens.to(self.device)
+        hidden_NSE = self._model(**tokens).last_hidden_state
+        real_NS1 = tokens["attention_mask"][:, :, None].to(hidden_NSE.dtype)
+        mean_NE = (hidden_NSE * real_NS1).sum(dim=1) / real_NS1.sum(dim=1)
+        unit_NE = torch.nn.functional.normalize(mean_NE, dim=1).float().cpu().numpy()
+        if not self.config.ngrams:
+            return unit_NE
+        share_N = 1.0 - (1.0 - self.config.ngrams) * read_N
+        return joined(unit_NE, ngram_vectors(texts, self.config.width), share_N)
+
+    def _read(self, tokens: Any) -> NDArray[np.float32]:
+        """How much of each text the encoder reads in pieces of words, from 0 to 1."""
+        span_NS2 = tokens.pop("offset_mapping").numpy()
+        letters_NS = span_NS2[:, :, 1] - span_NS2[:, :, 0]
+        pieces_N = np.maximum((letters_NS > 0).sum(axis=1), 1)  # marks of begin and end have none
+        letters_NS[tokens["input_ids"].numpy() == self._tokenizer.unk_token_id] = 0
+        length_N = letters_NS.sum(axis=1) / pieces_N
+        fluent_N = np.clip((length_N - CHARACTER) / (WORD_PIECE - CHARACTER), 0.0, 1.0)
+        return np.asarray(fluent_N, np.float32)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.catalogue import PENDING, catalogue_of, encode_items
+from learner.config import EncoderConfig
+from learner.encoder import TextEncoder
 from stream.events import Item, ItemVector
 
 
@@ -84,3 +86,31 @@ def test_an_item_without_text_has_no_vector_and_is_not_encoded() -> None:
     catalog = catalogue_of([Item(item_id="bare"), POT], encoder, width=2)
     assert encoder.asked == ["Tea pot. Betty. Home > Tea"]
     assert catalog.vectors[catalog.row("bare")].tolist() == [0.0, 0.0]
+
+
+def pictured(item_id: str, title: str, *image: float) -> Item:
+    return Item(item_id=item_id, title=title, image_vector=image or None)
+
+
+def test_items_are_alike_by_their_images_also_where_the_text_is_taken_away() -> None:
+    encoder = TextEncoder(EncoderConfig(model="", width=256))
+    red, rose, blue, bare = (1.0, 0.1, 0.0), (0.9, 0.2, 0.0), (0.0, 0.1, 1.0), ()
+    for titles in (("Cup", "Pan", "Fan", "Cup"), ("", "", "", "Cup")):
+        items = [
+            pictured(name, title, *image)
+            for name, title, image in zip("abcd", titles, (red, rose, blue, bare), strict=True)
+        ]
+        catalog = catalogue_of(items, encoder, width=256)
+        a, b, c, _ = (catalog.vectors[catalog.row(name)].astype(np.float32) for name in "abcd")
+        assert a @ b > a @ c + 0.15
+        np.testing.assert_allclose(np.linalg.norm(a), 1.0, atol=2e-3)
+
+
+def test_another_image_is_another_vector() -> None:
+    encoder, known = Counting(), dict[str, ItemVector]()
+    encode([pictured("a", "Cup", 1.0, 0.0)], encoder, known)
+    first = known["a"].vector
+    encode([pictured("a", "Cup", 1.0, 0.0)], encoder, known)
+    assert len(encoder.asked) == 1
+    encode([pictured("a", "Cup", 0.0, 1.0)], encoder, known)
+    assert known["a"].vector != first

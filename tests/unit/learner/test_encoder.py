@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -41,9 +42,30 @@ def test_the_order_of_texts_is_kept(encoder: TextEncoder) -> None:
     np.testing.assert_allclose(together, one_by_one, atol=2e-3)
 
 
-def test_a_long_text_counts_up_to_its_cut(encoder: TextEncoder) -> None:
+def test_a_long_text_counts_up_to_its_cut_and_beyond_it_by_its_ngrams(encoder: TextEncoder) -> None:
     start = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-    assert np.array_equal(encoder.encode([start + " tea"]), encoder.encode([start + " drill"]))
+    tea, drill = start + " tea", start + " drill"
+    assert not np.array_equal(encoder.encode([tea]), encoder.encode([drill]))
+    alone = TextEncoder(msgspec.structs.replace(CONFIG, ngrams=0.0))
+    assert np.array_equal(alone.encode([tea]), alone.encode([drill]))
+    assert alone.name != encoder.name
+
+
+CHINESE = ("紫砂手工茶壶", "紫砂手工茶杯", "充电式电钻", "充电式冲击钻")
+
+
+def test_what_the_encoder_cannot_read_is_alike_by_its_characters(encoder: TextEncoder) -> None:
+    pot, cup, drill, hammer = encoder.encode(CHINESE).astype(np.float32)
+    assert min(pot @ cup, drill @ hammer) > 2 * max(pot @ drill, cup @ hammer)
+    alone = TextEncoder(msgspec.structs.replace(CONFIG, ngrams=0.0))
+    pot, cup, drill, hammer = alone.encode(CHINESE).astype(np.float32)
+    assert min(pot @ cup, drill @ hammer) < 2 * max(pot @ drill, cup @ hammer)
+
+
+def test_without_a_model_ngrams_stand_alone() -> None:
+    encoder = TextEncoder(EncoderConfig(model="", width=128))
+    vectors = encoder.encode(["tea pot", "", *CHINESE]).astype(np.float32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [1, 0, 1, 1, 1, 1], atol=2e-3)
 
 
 def test_weights_that_could_run_code_are_refused(tmp_path: Path) -> None:
