@@ -205,6 +205,6 @@ def _turning(projection: Linear, head: int) -> Linear:
 
 def _turned(heads_BTHC: Tensor, turn: Tensor) -> Tensor:
     """Each pair of coordinates turned by its step's angle: (B, H, T, C)."""
-    pairs = torch.view_as_complex(heads_BTHC.float().unflatten(-1, (-1, 2)))
+    pairs = torch.view_as_complex(heads_BTHC.float().view(*heads_BTHC.shape[:-1], -1, 2))
     turned = torch.view_as_real(pairs * turn[..., None, :]).flatten(-2)
     return turned.to(heads_BTHC.dtype).transpose(1, 2)

@@ -166,7 +166,8 @@ def _strongest_steps(
         near_NP = alike_NPT.max(axis=2) >= least.similarity
         by_text_NP = np.where(near_NP, alike_NPT.argmax(axis=2), steps)
         chosen_BP[user_N] = np.where(silent_BP[user_N], by_text_NP, chosen_BP[user_N])
-    return (chosen_BP - steps).astype(np.int32)
+    strongest_BP: Rows = (chosen_BP - steps).astype(np.int32)
+    return strongest_BP
 
 
 def _without_history(item: ItemVector, newness: Newness, top_category: str) -> Reason:
