@@ -103,6 +103,7 @@ def run_learner(settings: Settings) -> int:
     from learner.drift_river import default_detectors
     from learner.encoder import TextEncoder
     from learner.online import OnlineLearner
+    from learner.reviews.reader import ReviewReader
     from stream.app import StreamConfig, make_app, run_app
     from stream.broadcast import BroadcastReader
     from stream.publish import PublishConfig, Publisher
@@ -113,7 +114,7 @@ def run_learner(settings: Settings) -> int:
     app = make_app("learner", kafka, settings.section(StreamConfig), data_dir(settings))
     publisher = Publisher(kafka, settings.section(PublishConfig), role="learner")
     catalog = Catalog(config.encoder.width)
-    # 3. items ─► item-vectors; examples ─► adapters.
+    # 3. items ─► item-vectors; examples ─► adapters, readings (which the profile hears).
     add_learner(
         app,
         kafka=kafka,
@@ -122,6 +123,9 @@ def run_learner(settings: Settings) -> int:
         reader=BroadcastReader(kafka, Topics(kafka.topic_prefix).item_vectors),
         encoder=lambda: TextEncoder(config.encoder),
         learner=OnlineLearner(catalog, config, default_detectors()),
+        review_reader=ReviewReader(config.reviews, config.encoder, config.device, config.seed)
+        if config.reviews.on
+        else None,
         folder=data_dir(settings) / "models",
         clock=SystemClock(),
     )

@@ -293,6 +293,7 @@ class TextsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ReviewConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How reviews are read and learnt: n-grams, the encoder as it is, its adapters."""
 
+    on: Annotated[bool, Meta(description="off: reviews count by their stars alone")] = True
     encoder: Annotated[
         bool, Meta(description="off: hashed n-grams alone read, with no pretrained weights")
     ] = True

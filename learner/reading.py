@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.events import Example, Reading, Sentiment
+from learner.reviews.readings import SENTIMENTS, Readings
+from stream.events import Example, Reading
 from stream.metrics import READ_REVIEWS, READER_ERROR
-
-SENTIMENTS: tuple[Sentiment, ...] = ("negative", "neutral", "positive")
-"""In the order of a reader's probabilities."""
-
-
-class Read(NamedTuple):
-    """What `N` texts say.
-
-    Attributes
-    ----------
-    sentiment_N3
-        Probabilities of `SENTIMENTS`.
-    rating_N
-        Stars, from 1 to 5.
-    doubt_N
-        From 0, sure, to 1.
-    """
-
-    sentiment_N3: NDArray[np.float64]
-    rating_N: NDArray[np.float64]
-    doubt_N: NDArray[np.float64]
 
 
 class ReadsReviews(Protocol):
     """A reader of reviews, as `learner.reviews.reader.ReviewReader` is one."""
 
-    def read(self, texts: Sequence[str]) -> Read:
+    def read(
+        self,
+        texts: Sequence[str],
+        users: Sequence[str] | None = None,
+        items: Sequence[str] | None = None,
+    ) -> Readings:
         """What texts say, by what was learnt before them."""
 
     def learn(
@@ -48,8 +33,8 @@ class ReadsReviews(Protocol):
     ) -> object:
         """Learn a micro-batch; without a rating, a text teaches by itself or not at all."""
 
-    def forget(self, user_ids: Collection[str]) -> None:
-        """Drop what is kept of single users."""
+    def forget(self, user: str) -> None:
+        """Drop what is kept of a user."""
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that was learnt, as named arrays."""
@@ -72,6 +57,7 @@ def read_reviews(
     reviews = [example for example in examples if example.text]
     if not reviews:
         return []
+    # By their words alone: what a user or an item usually gets is no news of this one.
     found = reader.read([example.text for example in reviews])
     readings = [
         Reading(
@@ -83,13 +69,13 @@ def read_reviews(
             partition=example.partition,
             offset=example.offset,
             rating=round(float(rating), 2),
-            sentiment=SENTIMENTS[int(likely)],
+            sentiment=SENTIMENTS[int(label)],
             doubt=round(float(doubt), 3),
             stars=example.rating,
         )
-        for example, likely, rating, doubt in zip(
+        for example, label, rating, doubt in zip(
             reviews,
-            found.sentiment_N3.argmax(axis=1),
+            found.label_N,
             np.clip(found.rating_N, 1, 5),
             np.clip(found.doubt_N, 0, 1),
             strict=True,

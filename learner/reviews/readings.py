@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-SENTIMENTS = ("negative", "neutral", "positive")
+from stream.events import Sentiment
+
+SENTIMENTS: tuple[Sentiment, ...] = ("negative", "neutral", "positive")
 """1 and 2 stars, 3 stars, 4 and 5 stars."""
 
 

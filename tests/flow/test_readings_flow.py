@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from features.profile_state import decode
 from features.readings_agent import ReadingsAgent
 from learner.examples_agent import ExamplesAgent
 from learner.online import OnlineLearner
-from learner.reading import Read
+from learner.reviews.readings import Readings
 from stream.batching import PlainRecord, Run
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
@@ -60,11 +60,17 @@ class WordReader:
     def __init__(self) -> None:
         self.taught: list[str] = []
 
-    def read(self, texts: Sequence[str]) -> Read:
+    def read(
+        self,
+        texts: Sequence[str],
+        users: Sequence[str] | None = None,  # noqa: ARG002 - of the protocol
+        items: Sequence[str] | None = None,  # noqa: ARG002
+    ) -> Readings:
         good_N = np.array([GOOD in text for text in texts])
-        sentiment_N3 = np.zeros((len(texts), 3))
-        sentiment_N3[np.arange(len(texts)), np.where(good_N, 2, 0)] = 1.0
-        return Read(sentiment_N3, np.where(good_N, 5.0, 1.0), np.zeros(len(texts)))
+        label_N = np.where(good_N, 2, 0)
+        return Readings(
+            np.eye(3)[label_N], np.where(good_N, 5.0, 1.0), np.zeros(len(texts)), label_N
+        )
 
     def learn(
         self,
@@ -75,7 +81,7 @@ class WordReader:
     ) -> None:
         self.taught += texts
 
-    def forget(self, user_ids: Collection[str]) -> None:
+    def forget(self, user: str) -> None:
         raise NotImplementedError
 
     def state(self) -> dict[str, NDArray[Any]]:
