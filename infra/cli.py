@@ -14,6 +14,7 @@ import click
 from infra.commands.bench import bench
 from infra.commands.data import replay, topics
 from infra.commands.dead_letters import dead_letters
+from infra.commands.describe import describe
 from infra.commands.distill import distill
 from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
@@ -47,6 +48,7 @@ for command in (
     dead_letters,
     user,
     forget,
+    describe,
     evaluate,
     pretrain,
     distill,

@@ -1,0 +1,256 @@
+"""A language model that words an item's facts, and learns from reviews: only its adapter moves.
+
+Legend: `V` pieces of the vocabulary.
+
+A causal model reads the facts and then the text; an encoder-decoder reads the facts in its encoder.
+The adapter is a low-rank one (LoRA, arXiv 2106.09685, through `peft`) on every linear layer.
+Drafts are held to the words of the facts and to those that claim nothing, piece by piece
+(constrained decoding; Hokamp and Liu, ACL 2017): what is let through afterwards is the checker's
+business all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from learner.config import TextsConfig
+from learner.huggingface import LoraConfig, get_peft_model
+from learner.ranker import pick_device
+from learner.texts.facts import Facts
+from learner.texts.lexicon import LEXICA
+from learner.texts.pieces import Pieces, load_model
+from stream.errors import SettingsError
+
+_MARKS = ".,:'-"
+_HEAT = 0.7
+"""Below 1 what is likely is drawn oftener: small models are rarely right where they are bold."""
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Nll(NamedTuple):
+    """What texts cost a model, in nats, and how many word pieces they are, ends included."""
+
+    nats: float
+    pieces: int
+
+
+class Generator:
+    """A base by name, frozen, and an adapter that learns.
+
+    Parameters
+    ----------
+    config
+        Which model, and how it learns.
+    seed
+        Two generators with one seed learn and write alike.
+
+    Raises
+    ------
+    SettingsError
+        If the model, or its adapter, can't be loaded without a pickle or code of its own.
+    """
+
+    def __init__(self, config: TextsConfig, seed: int = 0) -> None:
+        self.config = config
+        self.device = pick_device(config.device)
+        base, tokenizer, self._two_sided = load_model(config.model)
+        self.pieces = Pieces(
+            tokenizer, two_sided=self._two_sided, prompt=config.prompt, text=config.pieces
+        )
+        self._draws = torch.Generator().manual_seed(seed)
+        lora = LoraConfig(
+            r=config.rank,
+            lora_alpha=2 * config.rank,
+            lora_dropout=config.dropout,
+            target_modules=_linear_layers(base),
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._model = get_peft_model(base, lora).to(self.device)
+        self._model.eval()
+        self._learnt: dict[str, nn.Parameter] = {
+            name: value for name, value in self._model.named_parameters() if value.requires_grad
+        }
+        self._optim = torch.optim.AdamW(
+            self._learnt.values(), lr=config.rate, weight_decay=config.decay
+        )
+        if config.adapter:
+            self.load(_read(config.adapter))
+
+    @torch.no_grad()
+    def nll(self, facts: Sequence[Facts], texts: Sequence[str]) -> Nll:
+        """What texts cost, given the facts of their items."""
+        given, pieces = self.pieces.batch(facts, texts, self.device)
+        return Nll(float(self._model(**given).loss) * pieces, pieces)
+
+    def learn(self, facts: Sequence[Facts], texts: Sequence[str]) -> Nll:
+        """Take one step of the adapter on some texts; returns what they cost before it."""
+        given, pieces = self.pieces.batch(facts, texts, self.device)
+        self._model.train()
+        try:
+            loss = self._model(**given).loss
+            self._optim.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(self._learnt.values(), 1.0)
+            self._optim.step()
+        finally:
+            self._model.eval()
+        return Nll(float(loss.detach()) * pieces, pieces)
+
+    @contextlib.contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """Speak as the base does."""
+        with self._model.disable_adapter():
+            yield
+
+    @torch.no_grad()
+    def write(self, facts: Sequence[Facts], drafts: int, *, held: bool = True) -> list[list[str]]:
+        """Drafts for each item: the likeliest pieces first, then drawn ones.
+
+        Parameters
+        ----------
+        held
+            Only pieces of the facts' words, and of words that claim nothing.
+        """
+        return [
+            list(
+                dict.fromkeys(
+                    self._drafts(
+                        self.pieces.asked(one), drafts, self._allowed(one) if held else None
+                    )
+                )
+            )
+            for one in facts
+        ]
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The adapter, and the optimiser's memory, as named arrays."""
+        arrays = {name: value.detach().cpu().numpy().copy() for name, value in self._learnt.items()}
+        for name, value in self._learnt.items():
+            for part, kept in self._optim.state.get(value, {}).items():
+                arrays[f"adam.{part}.{name}"] = kept.cpu().numpy().copy()
+        return arrays
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from such arrays."""
+        for name, value in self._learnt.items():
+            if name not in arrays or arrays[name].shape != tuple(value.shape):
+                msg = f"`learner.texts`: no {name} of shape {tuple(value.shape)} in the adapter"
+                raise SettingsError(msg)
+        for name, value in self._learnt.items():
+            with torch.no_grad():
+                value.copy_(torch.from_numpy(np.array(arrays[name])))
+            moments = {part: arrays.get(f"adam.{part}.{name}") for part in _MOMENTS}
+            self._optim.state[value] = {
+                part: torch.from_numpy(np.array(kept)).to("cpu" if part == "step" else self.device)
+                for part, kept in moments.items()
+                if kept is not None
+            }
+
+    def _drafts(self, asked: list[int], drafts: int, allowed_V: Tensor | None) -> list[str]:
+        """One sentence each; the first is the likeliest by its pieces, the others are drawn."""
+        from transformers import GenerationConfig  # noqa: PLC0415 - only who writes texts needs it
+
+        begin = 0 if self._two_sided else len(asked)
+        found: list[list[int]] = []
+        for number, drawn in ((1, False), (drafts - 1, True)):
+            if number < 1:
+                continue
+            how = GenerationConfig(
+                max_new_tokens=self.config.pieces,
+                do_sample=drawn,
+                num_return_sequences=number,
+                temperature=_HEAT if drawn else None,
+                top_k=0 if drawn else None,
+                eos_token_id=self.pieces.end,
+                pad_token_id=self.pieces.filling,
+                bos_token_id=getattr(self._model.config, "bos_token_id", None),
+                decoder_start_token_id=getattr(self._model.config, "decoder_start_token_id", None),
+            )
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(torch.randint(2**62, (1,), generator=self._draws)))
+                rows = self._model.generate(
+                    input_ids=torch.tensor([asked], device=self.device),
+                    attention_mask=torch.ones(1, len(asked), dtype=torch.long, device=self.device),
+                    generation_config=how,
+                    logits_processor=[] if allowed_V is None else [_Only(allowed_V)],
+                    stopping_criteria=[self._whole(begin)],
+                )
+            found += [row[begin:] for row in rows.tolist()]
+        return [self.pieces.text(row) for row in found]
+
+    def _whole(self, begin: int) -> Callable[..., Tensor]:
+        """Whether a text's first sentence is written: a stop after a digit may be a point."""
+        ends = torch.tensor(sorted(self.pieces.stops), device=self.device)
+        digits = torch.tensor(sorted(self.pieces.digits), device=self.device)
+
+        def whole(rows_NS: Tensor, _: Any, **__: Any) -> Tensor:
+            ended_N = torch.isin(rows_NS[:, -1], ends)
+            if rows_NS.shape[1] < begin + 2:
+                return torch.zeros_like(ended_N)
+            return ended_N & ~torch.isin(rows_NS[:, -2], digits)
+
+        return whole
+
+    def _allowed(self, facts: Facts) -> Tensor:
+        """The pieces of all words that a sentence about the item may be made of, (V,)."""
+        lexicon = LEXICA[self.config.language]
+        fields = [facts.title, facts.brand, *facts.category, *facts.sentences, facts.reason]
+        if facts.price is not None:
+            fields.append(f"{facts.price:.2f}")
+        words = {word for text in fields for word in text.split()}
+        words |= {*facts.said, *lexicon.neutral, *lexicon.passing, *lexicon.roles, *_MARKS}
+        allowed_V = torch.zeros(self.pieces.count, dtype=torch.bool, device=self.device)
+        for word in words:
+            for form in (word, f" {word}", word.capitalize(), f" {word.lower()}"):
+                allowed_V[self.pieces.of(form)] = True
+        unknown = self.pieces.unknown()
+        if unknown is not None:
+            allowed_V[unknown] = False
+        allowed_V[self.pieces.end] = True
+        return allowed_V
+
+
+class _Only:
+    """Lets only some pieces be said."""
+
+    def __init__(self, allowed_V: Tensor) -> None:
+        self._allowed_V = allowed_V
+
+    def __call__(self, _: Tensor, scores_NV: Tensor) -> Tensor:
+        wide = torch.full_like(scores_NV, -torch.inf)
+        count = len(self._allowed_V)
+        wide[:, :count] = scores_NV[:, :count].masked_fill(~self._allowed_V, -torch.inf)
+        return wide
+
+
+def _linear_layers(model: Any) -> list[str]:
+    """Every linear layer; the output layer too, unless it is the embedding as well."""
+    from transformers.pytorch_utils import Conv1D  # noqa: PLC0415 - GPT-2's linear layer
+
+    head = model.get_output_embeddings()
+    tied = head is not None and head.weight is model.get_input_embeddings().weight
+    return [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear | Conv1D) and not (tied and layer is head)
+    ]
+
+
+def _read(path: str) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.numpy import load_file  # noqa: PLC0415
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        msg = f"`learner.texts.adapter` is {path}: it can't be read ({error})"
+        raise SettingsError(msg) from error
