@@ -14,7 +14,7 @@ import msgspec
 from stream.batching import Record, Run
 from stream.errors import BadRecord
 from stream.events import Event, decode_event, event_decoder
-from stream.lines import decode_lines
+from stream.lines import decode_lines, join_lines
 from stream.parse import MAX_ID_CHARS
 from stream.parse_faults import ID_WANTED
 from stream.parse_time import LATEST_MS
@@ -33,7 +33,8 @@ def decode_events(run: Run) -> Sequence[Event]:
         If one is no event as ingest writes it.
     """
     if not any(map(attrgetter("headers"), run.records)):  # a replayed one says so there
-        events = decode_lines(event_decoder, run.records)
+        lines = join_lines(run.records)
+        events = decode_lines(event_decoder, lines, len(run.records)) if lines else None
         if events is not None and _good(events):
             return events
     return [_event(record, run.topic) for record in run.records]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import TypeVar
@@ -16,34 +15,47 @@ DECODE_FAULTS = (msgspec.MsgspecError, UnicodeError, RecursionError)
 T = TypeVar("T")
 
 
-def decode_lines(
-    decoder: msgspec.json.Decoder[T], records: Sequence[Record], most: int = sys.maxsize
-) -> list[T] | None:
-    """Decode records in one call; `None` where one of them may not be an object in one line.
+def join_lines(records: Sequence[Record]) -> bytes | None:
+    """The values of records, a line each; `None` where one may not be an object in one line.
 
     A line that begins with a brace and ends with one can't be half an object, whose other half is
     the next line: after a closing brace, JSON has no opening one but at its outermost level. So as
     many objects as lines are one in each.
-
-    Parameters
-    ----------
-    most
-        Bytes of all of them together; more are not decoded.
     """
     try:
         lines = b"\n".join(map(attrgetter("value"), records))
     except TypeError:  # a tombstone
         return None
     borders = len(records) - 1
-    if not (
-        len(lines) <= most
-        and lines.startswith(b"{")
+    whole = (
+        lines.startswith(b"{")
         and lines.endswith(b"}")
         and lines.count(b"\n") == lines.count(b"}\n{") == borders
-    ):
-        return None
+    )
+    return lines if whole else None
+
+
+def decode_lines(decoder: msgspec.json.Decoder[T], lines: bytes, count: int) -> list[T] | None:
+    r"""Decode as many objects as there are lines; `None` where one of them is none.
+
+    >>> decode_lines(msgspec.json.Decoder(dict[str, int]), b'{"a":1}\n{"b":2}', 2)
+    [{'a': 1}, {'b': 2}]
+    """
     try:
         found = decoder.decode_lines(lines)
     except DECODE_FAULTS:
         return None
-    return found if len(found) == len(records) else None
+    return found if len(found) == count else None
+
+
+def plain(lines: bytes) -> bool:
+    r"""Whether all strings in JSON are plain for certain: printable, no space at either end.
+
+    That is so where it has nothing but ASCII, no escapes, and no space beside a quote. Control
+    characters but the last aren't allowed in JSON's strings anyway.
+
+    >>> [plain(b'{"id":"%s"}' % text) for text in (b"a b", b" a", b"\\u0007", b"\xc3\xa4")]
+    [True, False, False, False]
+    """
+    odd = (b"\\", b"\x7f", b'" ', b' "')
+    return lines.isascii() and not any(found in lines for found in odd)

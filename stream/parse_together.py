@@ -15,7 +15,7 @@ from typing import Any
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Event
-from stream.lines import decode_lines
+from stream.lines import decode_lines, join_lines, plain
 from stream.parse import (
     MAX_NAME_CHARS,
     MAX_RECORD_BYTES,
@@ -63,8 +63,8 @@ def parse_together(
     """
     if any(map(attrgetter("headers"), records)):  # One may have been a dead letter.
         return None
-    raws = decode_lines(RAW_DECODERS[topic_kind], records, MAX_RECORD_BYTES)
-    if raws is None or not _good_ids(topic_kind, raws):
+    raws = _decoded(topic_kind, records)
+    if raws is None:
         return None
     times = list(map(attrgetter("ts"), raws))
     if set(map(type, times)) != {int}:
@@ -86,9 +86,16 @@ def parse_together(
     received = list(map(attrgetter("timestamp"), records))
     if not (0 < min(received) and max(received) < now_ms):
         received = [at_ms if 0 < at_ms < now_ms else now_ms for at_ms in received]
-    make = RAW_EVENTS[topic_kind]
-    columns = zip(raws, event_ids, times, sources, received, strict=True)
-    return [make(*column) for column in columns]
+    return RAW_EVENTS[topic_kind](zip(raws, event_ids, times, sources, received, strict=True))
+
+
+def _decoded(topic_kind: TopicKind, records: Sequence[Record]) -> list[Any] | None:
+    """Decode records that are whole and whose ids are good."""
+    lines = join_lines(records)
+    if lines is None or len(lines) > MAX_RECORD_BYTES:
+        return None
+    raws = decode_lines(RAW_DECODERS[topic_kind], lines, len(records))
+    return raws if raws is not None and (plain(lines) or _good_ids(topic_kind, raws)) else None
 
 
 def _good_ids(topic_kind: TopicKind, raws: Sequence[Any]) -> bool:
