@@ -38,9 +38,6 @@ HOLD = 1.0
 MEMORY = 50_000.0
 """Reviews after which what was learnt of vectors has faded."""
 
-DECIDE_EVERY = 8
-"""Micro-batches between two searches for the sentiments' factors."""
-
 _USUAL = 4
 """The column of what is usual for user and item."""
 
@@ -151,7 +148,7 @@ class ReviewReader:
         sorted_N3 = np.sort(softmax(decided_N3), axis=1)
         return Readings(
             sentiment_N3=softmax(logit_N3),
-            rating_N=np.clip(ANCHOR + rating_N, 1.0, 5.0),
+            rating_N=np.clip(rating_N, 1.0, 5.0),
             doubt_N=1.0 - (sorted_N3[:, 2] - sorted_N3[:, 1]),
             label_N=decided_N3.argmax(axis=1),
         )
@@ -201,9 +198,7 @@ class ReviewReader:
         truth_N = sentiments(rating_N)
         self.ngrams.count(seen.bags)
         if len(rated_N):
-            from_N = rating_N[rated_N] - ANCHOR
-            self.weighing.learn(said_NF[rated_N], truth_N[rated_N], from_N)
-            if self.steps % DECIDE_EVERY == 0:
+            if self.weighing.learn(said_NF[rated_N], truth_N[rated_N], rating_N[rated_N]):
                 self.factor_3 = best_factors(*self.weighing.kept_logits())
             self.biases.learn(
                 [users[int(n)] for n in rated_N],
@@ -285,8 +280,8 @@ class ReviewReader:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a checkpoint keeps."""
         kept: dict[str, NDArray[np.generic]] = {
-            "factor_3": self.factor_3,
-            "count_3": self.count_3,
+            "factor_3": self.factor_3.copy(),
+            "count_3": self.count_3.copy(),
             "counts": np.array([self.learnt, self.steps]),
         }
         for name, part in self._parts().items():
