@@ -43,6 +43,10 @@ class VersionedScorer:
         """How much each past step speaks for each item, shape (B, P, T)."""
         return self._scorer.evidence_many(past_BT, rows_BP)
 
+    def taken(self, rows_N: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How often items were taken, as far as the version has learnt."""
+        return self._scorer.taken(rows_N)
+
 
 class ScorerModels:
     """Loads published versions from their folders; passes for `serving.ranker.Models`.

@@ -144,6 +144,12 @@ class Scorer:
         experts.reserve(len(self._catalog))
         return speaks_for(experts, self._catalog.vectors, past_BT, rows_BP)
 
+    def taken(self, rows_N: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How often items were taken, as far as was learnt."""
+        experts = self._ranker.experts
+        experts.reserve(len(self._catalog))
+        return experts.taken_I[rows_N].astype(np.int64)
+
     def _histories(
         self, histories: Sequence[Sequence[Step]], now_ms: int, seen: Sequence[bytes]
     ) -> Histories:

@@ -140,6 +140,15 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float,
         Meta(ge=0, le=1, description="text similarity from which a past item explains another"),
     ] = 0.5
+    explore_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=0.5,
+            description="share of places that new items are tried out in, the last of a list; what "
+            "came with the catalogue's first load is not new. 0: none",
+        ),
+    ] = 0.05
     new_item_s: Annotated[
         float, Meta(ge=0, description="how long an item is called new after it arrived")
     ] = 7 * DAY_S

@@ -68,6 +68,9 @@ class Ranker(Protocol):
         The newest step is in the last column; rows that are no items are negative.
         """
 
+    def taken(self, rows_N: Rows) -> NDArray[np.int64]:
+        """How often shoppers took items, as far as the version has learnt."""
+
 
 class Models(Protocol):
     """Where rankers come from. Loading is slow and may run in a thread, binding is quick."""

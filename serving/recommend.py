@@ -19,6 +19,7 @@ import numpy as np
 from features.store import UserFeatures
 from serving.config import ServingConfig
 from serving.diversity import diversify_many
+from serving.explore import Explorer, NewItems, scores_of
 from serving.fallback import answer_path, fill_rows
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
@@ -79,6 +80,7 @@ class Recommender:
         self._config = config
         self._clock = clock
         self._newest_ms = 0
+        self._explorer, self._new_items = Explorer(config.explore_share), NewItems(index.catalog)
 
     def answer_many(
         self, asks: Sequence[Ask], features: Sequence[UserFeatures | None]
@@ -87,7 +89,7 @@ class Recommender:
 
         1. histories from the features, the item that the user looks at now as their last step;
         2. candidates ranked for all at once, among the available items that pass the filters;
-        3. hidden items dropped, near duplicates and likeness spread out;
+        3. hidden items dropped, near duplicates and likeness spread out, a new item tried out;
         4. short lists filled, reasons given.
         """
         offered = self.index.offered
@@ -134,10 +136,17 @@ class Recommender:
             near_duplicate=self._config.near_duplicate,
         )
 
+        new_N = self._new_rows()
+        taken_N = self.ranker.taken(new_N)
         lists = []
         for row, ask in enumerate(asks):
-            rows_P = rows_BP[row][rows_BP[row] != NOWHERE]
+            best_P = rows_BP[row][rows_BP[row] != NOWHERE]
+            rows_P = self._explorer.place(
+                best_P, rows_BK[row], new_N, taken_N, ask.recommendation_id
+            )
             scores_P = scores_BP[row][: len(rows_P)]
+            if rows_P is not best_P:
+                scores_P = scores_of(rows_P, rows_BK[row], scores_BK[row])
             if len(rows_P) < ask.k:
                 rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))
                 scores_P = _fill_scores(scores_P, len(rows_P))
@@ -162,6 +171,14 @@ class Recommender:
         [items] = self._items([(rows_P, scores_P)], [[]], [user])
         plain = self._answer(ask, items, path, user)
         return msgspec.structs.replace(plain, model_version=None)
+
+    def _new_rows(self) -> Rows:
+        config = self._config
+        if not config.explore_share:
+            return np.empty(0, np.int32)
+        newness = Newness.of(self.index, self._clock.now_ms(), config.new_item_s)
+        rows_N = self._new_items.rows(newness.from_ms)
+        return rows_N[self.index.catalog.available[rows_N]]
 
     def event_time_ms(self, features: Sequence[UserFeatures | None]) -> int:
         """The newest event time known, never ahead of the wall clock; see the module's head."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.store import UserFeatures
@@ -111,6 +112,9 @@ class PlainRanker:
             for past_T, rows_P in zip(past_BT.tolist(), rows_BP.tolist(), strict=True)
         ]
         return np.array(same, np.float32).reshape(*rows_BP.shape, past_BT.shape[1])
+
+    def taken(self, rows_N: Rows) -> NDArray[np.int64]:
+        return np.zeros(len(rows_N), np.int64)
 
     def _category(self, item_id: str) -> str | None:
         row = self._catalog.row(item_id)
