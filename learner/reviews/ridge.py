@@ -48,11 +48,11 @@ class VectorReader:
             return
         x_NE = _with_one(vector_NE)
         y_N4 = np.concatenate([np.eye(3)[sentiment_N], rating_N[:, None]], axis=1)
-        fade = np.exp(-len(x_NE) / self.memory)
-        self.product_EE = self.product_EE * fade + x_NE.T @ x_NE
+        fade = float(np.exp(-len(x_NE) / self.memory))
+        self.product_EE = np.asarray(self.product_EE * fade + x_NE.T @ x_NE, np.float64)
         self.product_E4 = self.product_E4 * fade + x_NE.T @ y_N4
         held_EE = self.product_EE + self.hold * np.eye(len(self.product_EE))
-        self.weight_E4 = np.linalg.solve(held_EE, self.product_E4)
+        self.weight_E4 = np.asarray(np.linalg.solve(held_EE, self.product_E4), np.float64)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a checkpoint keeps."""

@@ -1,6 +1,7 @@
 """One frozen encoder, an adapter per task."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -53,7 +54,9 @@ def test_layers_in_two_parts_say_what_the_whole_encoder_says() -> None:
 
 
 @pytest.mark.parametrize("adapter", ["lora", "adalora"])
-def test_a_task_learns_without_touching_the_encoder_or_another_task(adapter: str) -> None:
+def test_a_task_learns_without_touching_the_encoder_or_another_task(
+    adapter: Literal["lora", "adalora"],
+) -> None:
     config = ReviewConfig(adapter=adapter, rate=5e-3, head_rate=1e-2, dropout=0.0)
     shared = shared_of(config)
     reader = AdapterReader(shared, config)

@@ -17,6 +17,10 @@ def said_of(
     return np.concatenate([logits, rating[:, None]], axis=1)
 
 
+def stars_of(truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.array([1.0, 3.0, 5.0])[truth]
+
+
 def rating_error(weighing: Weighing, column: int, chance: np.random.Generator) -> float:
     """How far ratings are off once a reader's is replaced by chance."""
     stars = chance.integers(1, 6, size=500).astype(float)
@@ -32,7 +36,7 @@ def test_a_reader_that_knows_nothing_has_no_weight() -> None:
     said = np.concatenate([said_of(truth, 2.0, chance), said_of(truth, 0.0, chance)], axis=1)
     for start in range(0, 600, 60):
         part = slice(start, start + 60)
-        weighing.learn(said[part], truth[part], 1.0 + 2 * truth[part])
+        weighing.learn(said[part], truth[part], stars_of(truth[part]))
     weight = np.abs(weighing.sentiment_F3)
     assert weight[:4].max() > 5 * weight[4:8].max()
 
@@ -58,7 +62,7 @@ def test_a_step_never_leads_away_even_from_far_outputs() -> None:
     weighing = Weighing((3, 1), kept=200, balance=1.0)
     losses = []
     for _ in range(12):
-        weighing.learn(said, truth, 1.0 + 2 * truth)
+        weighing.learn(said, truth, stars_of(truth))
         share = softmax(weighing.read(said)[0])[np.arange(200), truth]
         losses.append(-(class_weights(truth, 1.0)[truth] * np.log(share + 1e-300)).sum())
     assert losses[-1] < losses[0]
@@ -83,9 +87,9 @@ def test_a_checkpoint_goes_on_alike() -> None:
     truth = chance.choice(3, 90)
     said = said_of(truth, 1.0, chance)
     one, other = (Weighing((3, 1), kept=50, balance=0.5) for _ in range(2))
-    one.learn(said[:60], truth[:60], 1.0 + truth[:60])
+    one.learn(said[:60], truth[:60], stars_of(truth[:60]))
     other.load(one.state())
     for weighing in (one, other):
-        weighing.learn(said[60:], truth[60:], 1.0 + truth[60:])
+        weighing.learn(said[60:], truth[60:], stars_of(truth[60:]))
     assert np.array_equal(one.sentiment_F3, other.sentiment_F3)
     assert np.array_equal(one.stars_G5, other.stars_G5)
