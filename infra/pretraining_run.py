@@ -18,6 +18,7 @@ from learner.base import save_base
 from learner.behaviour import Behaviour
 from learner.config import LearnerConfig
 from learner.encoder import TextEncoder
+from learner.meta.trained import FILE, to_bytes, train_meta
 from learner.pretraining import Pretraining
 from learner.pretraining_config import Epoch, Moment, PretrainConfig, PretrainReport
 from learner.pretraining_kept import pretrain_kept
@@ -132,8 +133,9 @@ def pretrain_log(
     share: float,
     resume: bool,
     bar: Bar,
+    meta: bool = False,
 ) -> PretrainReport:
-    """Pretrain on the first share of a log, and write the base.
+    """Pretrain on the first share of a log, and write the base; `meta`: for newcomers, too.
 
     Raises
     ------
@@ -142,6 +144,9 @@ def pretrain_log(
         log or other options.
     """
     prepared = prepare(log, learner, share, bar)
+    beside: dict[str, bytes] = {}
+    if meta:
+        beside[FILE] = meta_of(prepared, learner)
     device = pick_device(learner.device)
     model = Behaviour(learner.model, prepared.text_width, config.seed).to(device)
     residuals = Residuals(model.width)
@@ -167,8 +172,17 @@ def pretrain_log(
         steps=config.steps,
         encoder=prepared.encoder,
         figures=figures,
+        beside=beside,
     )
     return report
+
+
+def meta_of(prepared: Prepared, learner: LearnerConfig) -> bytes:
+    """What the log's users teach of newcomers, as a file of the base."""
+    if prepared.text_IE is None:
+        message = "--meta learns from texts, and no item of this log has one: leave it out"
+        raise ValueError(message)
+    return to_bytes(train_meta(prepared.text_IE.numpy(), prepared.sequences, learner.meta))
 
 
 def admit_bare(catalog: Catalog, events: list[Event]) -> None:

@@ -81,6 +81,7 @@ def save_base(  # noqa: PLR0913 - every one is a file's content
     steps: int,
     encoder: str = "",
     figures: Mapping[str, Any] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a base.
 
@@ -100,6 +101,8 @@ def save_base(  # noqa: PLR0913 - every one is a file's content
         The text encoder's name; empty if there was no text.
     figures
         What to say of the training.
+    beside
+        Other files of this base, by name; their hashes are kept and checked with the others'.
     """
     folder.mkdir(parents=True, exist_ok=True)
     body = model.body.get_base_model()
@@ -124,6 +127,7 @@ def save_base(  # noqa: PLR0913 - every one is a file's content
         CONFIG: msgspec.json.format(msgspec.json.encode(shape), indent=2),
         HEADS: save(heads, {"format": "pt"}),
         ITEMS: msgspec.json.encode(ids),
+        **(beside or {}),
     }
     about = About(
         format=FORMAT,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from learner.meta.trained import train_meta
 from learner.online import OnlineLearner
 from learner.pretraining import pretrain
 from learner.pretraining_config import Moment, PretrainConfig
@@ -82,3 +83,5 @@ def pretrain_on(
         progress=tell,
     )
     ranker.tower.stale()
+    if ranker.newcomers is not None and ranker.tower.has_text:
+        ranker.newcomers.trained = train_meta(catalog.vectors, sequences, learner.config.meta)

@@ -190,6 +190,7 @@ class OnlineLearner:
             line = np.arange(len(scored.target_B))
             graded[part] = scored.real_BK[line, scored.target_B] & teaches_B[part]
             ranker.gather(scored, np.flatnonzero(graded[part]))
+            ranker.gather_newcomers(past.take(part), scored, teaches_B[part])
             lessons.append(
                 make_lesson(
                     past.take(part), scored, target_B[part], self.config.train.listed, generator
@@ -214,6 +215,10 @@ class OnlineLearner:
         # 2. Train: count, then step on the new ones, then on some old ones.
         ranker.stacking.share(self.peers.add)
         ranker.stacking.step(self.response.factor)
+        if ranker.newcomers is not None:
+            ranker.newcomers.learn(
+                taught_B, len(self.catalog), self.peers.add, self.response.factor
+            )
         if batch.signals:
             experts.popularity.fade(self.config.train.drift_keeps)
         experts.learn(taught_B, taught, len(self.catalog))

@@ -31,6 +31,8 @@ from learner.correction import Correction, Weighing
 from learner.evidence import TOGETHER_FADE
 from learner.experts import Experts
 from learner.features import Words, describe
+from learner.meta.newcomers import Newcomers
+from learner.meta.trained import read_meta
 from learner.retrieval import tops
 from learner.stacking import Stacking
 from learner.tower import ItemTower, Residuals
@@ -123,10 +125,13 @@ class Ranker:
         if self.trained:
             self.stacking.begin_with("behaviour", PRETRAINED_WEIGHT)
         self.blend = 1.0
+        self.newcomers: Newcomers | None = None
+        if config.meta.few:
+            self.newcomers = Newcomers(config.meta, read_meta(config.model.base))
         self.student: Ranker | None = None
         if config.model.student:
             self.student = Ranker(catalog, served(config))
-            self.student.experts = self.experts
+            self.student.experts, self.student.newcomers = self.experts, self.newcomers
 
     def autocast(self) -> Any:
         """On CUDA the transformer runs in bfloat16."""
@@ -177,6 +182,8 @@ class Ranker:
                 named.append(near_BC.int().cpu().numpy())
             if behaviour_BI is not None and listing.behaviour:
                 named.append(tops(behaviour_BI, listing.behaviour, shut_N).int().cpu().numpy())
+            if self.newcomers is not None:
+                named.append(self.newcomers.tops(past, allowed_I))
         rows_BK = gather_candidates(self.experts, past, allowed_I, listing, named)
         if not self.experts.offers_again:
             had_BK = _had(past, rows_BK) | _seen(past, rows_BK, self.catalog.codes)
@@ -206,6 +213,8 @@ class Ranker:
             if self.blend:
                 weight_A = self.weighing.weights.astype(np.float32)
                 score_BK = np.einsum("a,abk->bk", weight_A, arms_ABK)
+                if self.newcomers is not None:
+                    score_BK = self.newcomers.rescore(past, rows_BK, score_BK, self.catalog.vectors)
         return Scored(
             rows_BK,
             real_BK,
@@ -215,6 +224,22 @@ class Ranker:
             score_BK,
             place_B,
         )
+
+    def gather_newcomers(
+        self, past: Histories, scored: Scored, teaches_B: NDArray[np.bool_]
+    ) -> None:
+        """Add ranked newcomers to the next step of their layer, if there is one."""
+        if self.newcomers is not None:
+            weight_A = self.weighing.weights.astype(np.float32)
+            self.newcomers.gather(
+                past,
+                scored.rows_BK,
+                np.einsum("a,abk->bk", weight_A, scored.arms_ABK),
+                self.catalog.vectors,
+                real_BK=scored.real_BK,
+                target_B=scored.target_B,
+                teaches_B=teaches_B,
+            )
 
     @torch.no_grad()
     def gather(self, scored: Scored, graded_N: NDArray[np.int64]) -> None:

@@ -61,6 +61,8 @@ def save_ranker(ranker: Ranker) -> Arrays:
     arrays |= _transformer(ranker)
     if ranker.student is not None:
         arrays |= under(STUDENT, _transformer(ranker.student))
+    if ranker.newcomers is not None:
+        arrays |= under("newcomers", ranker.newcomers.state())
     arrays["weighing"] = ranker.weighing.losses
     arrays["switches"] = np.array([ranker.trained, ranker.blend], np.float64)
     return {name: np.array(array) for name, array in arrays.items()}
@@ -89,6 +91,9 @@ def load_ranker(ranker: Ranker, arrays: Arrays) -> NDArray[np.int64]:
     _restore_transformer(ranker, arrays, row_of_I)
     if ranker.student is not None and has_student(ranker.student, arrays):
         _restore_transformer(ranker.student, part(STUDENT, arrays), row_of_I)
+    newcomers = part("newcomers", arrays)
+    if ranker.newcomers is not None and newcomers:
+        ranker.newcomers.restore(newcomers, row_of_I, items)
     ranker.weighing.losses = arrays["weighing"].copy()
     trained, blend = arrays["switches"]
     ranker.trained, ranker.blend = bool(trained), float(blend)

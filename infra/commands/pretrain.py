@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Examples:
   tidemill pretrain events.parquet -o bases/shop
   tidemill pretrain path/to/ml-100k -o bases/movies --history 0.7 --epochs 50 --json
-  tidemill up --set learner.model.base=bases/shop"""
+  tidemill pretrain events.parquet -o bases/shop --meta
+  tidemill up --set learner.model.base=bases/shop --set learner.meta.few=6"""
 )
 @click.argument("history", type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -59,6 +60,7 @@ Examples:
     show_default=True,
     help="Go on from the epochs kept in the folder, or begin anew.",
 )
+@click.option("--meta", is_flag=True, help="Learn from its users' first events for newcomers, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON line.")
 def pretrain(
     history: Path,
@@ -67,6 +69,7 @@ def pretrain(
     *,
     share: float,
     resume: bool,
+    meta: bool,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -94,7 +97,7 @@ def pretrain(
     with pretraining_run.progress_bar(config.epochs) as bar:
         try:
             report = pretraining_run.pretrain_log(
-                log, folder, learner, config, share=share, resume=resume, bar=bar
+                log, folder, learner, config, share=share, resume=resume, bar=bar, meta=meta
             )
         except ValueError as error:
             raise SettingsError(str(error)) from error
