@@ -10,7 +10,7 @@ from learner.config import TextsConfig
 from learner.texts.checker import Fault, faults
 from learner.texts.facts import Facts, facts_of
 from learner.texts.hearing import Hearing
-from learner.texts.speaker import Speaker
+from learner.texts.speaker import make_speaker
 from stream.batching import PlainRecord, Record
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Halt
@@ -79,12 +79,7 @@ def hear(hearing: Hearing, record: Record, item_id: str) -> None:
 
 def described(facts: Facts, sentences: int, config: TextsConfig, seed: int) -> str:
     """A text of facts, by the model of the settings or by templates."""
-    writer = None
-    if config.model:
-        from learner.texts.generator import Generator  # noqa: PLC0415 - imports take seconds
-
-        writer = Generator(config, seed)
-    return Speaker(writer, config.language, config.drafts).describe(facts, sentences)
+    return make_speaker(config, seed).describe(facts, sentences)
 
 
 def faults_of(text: str, facts: Facts, config: TextsConfig) -> list[Fault]:

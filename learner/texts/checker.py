@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from learner.texts.claims import CLOSE, OPEN, Chunk, chunks
+from learner.texts.claims import CLOSE, OPEN, Chunk, Claim, chunks
 from learner.texts.facts import Facts, short
 from learner.texts.lexicon import LEXICA, Language, Lexicon
 from learner.texts.support import Support
@@ -88,9 +88,14 @@ def _faults(sentence: str, facts: Facts, language: Language) -> Iterator[Fault]:
     if markup := _MARKUP.intersection(quoted):
         yield Fault("form", " ".join(sorted(markup)))
     said = Counter[str]()
+    before: Claim | None = None
     for chunk in chunks(quoted, lexicon, strict=True):
         said.update(claim.text for claim in chunk.claims)
         yield from _chunk_faults(chunk, support)
+        if chunk.claims[0].kind == "quote" and before is not None and chunk.about == before.text:
+            if before.kind != "quote" and not support.may_precede_a_name(before):
+                yield Fault("place", before.text)
+        before = chunk.claims[-1]
     if not said:
         yield Fault("form", "says nothing")
     elif max(said.values()) > MOST_OFTEN:

@@ -83,6 +83,8 @@ def plain(text: str) -> str:
     >>> plain(" Tea\x00\n pot\u200b ")
     'Tea pot'
     """
+    if text.isprintable() and "  " not in text:
+        return text.strip()
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

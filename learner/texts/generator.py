@@ -1,36 +1,27 @@
 """A language model that words an item's facts, and learns from reviews: only its adapter moves.
 
-Legend: `V` pieces of the vocabulary.
-
 A causal model reads the facts and then the text; an encoder-decoder reads the facts in its encoder.
 The adapter is a low-rank one (LoRA, arXiv 2106.09685, through `peft`) on every linear layer.
-Drafts are held to the words of the facts and to those that claim nothing, piece by piece
-(constrained decoding; Hokamp and Liu, ACL 2017): what is let through afterwards is the checker's
-business all the same.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from learner.config import TextsConfig
 from learner.huggingface import LoraConfig, get_peft_model
 from learner.ranker import pick_device
+from learner.texts.drafts import Drawer, allowed
 from learner.texts.facts import Facts
-from learner.texts.lexicon import LEXICA
 from learner.texts.pieces import Pieces, load_model
 from stream.errors import SettingsError
-
-_MARKS = ".,:'-"
-_HEAT = 0.7
-"""Below 1 what is likely is drawn oftener: small models are rarely right where they are bold."""
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -61,11 +52,10 @@ class Generator:
     def __init__(self, config: TextsConfig, seed: int = 0) -> None:
         self.config = config
         self.device = pick_device(config.device)
-        base, tokenizer, self._two_sided = load_model(config.model)
+        base, tokenizer, two_sided = load_model(config.model)
         self.pieces = Pieces(
-            tokenizer, two_sided=self._two_sided, prompt=config.prompt, text=config.pieces
+            tokenizer, two_sided=two_sided, prompt=config.prompt, text=config.pieces
         )
-        self._draws = torch.Generator().manual_seed(seed)
         lora = LoraConfig(
             r=config.rank,
             lora_alpha=2 * config.rank,
@@ -76,6 +66,7 @@ class Generator:
             torch.manual_seed(seed)
             self._model = get_peft_model(base, lora).to(self.device)
         self._model.eval()
+        self._drawer = Drawer(self._model, self.pieces, two_sided, config.pieces, seed)
         self._learnt: dict[str, nn.Parameter] = {
             name: value for name, value in self._model.named_parameters() if value.requires_grad
         }
@@ -120,16 +111,12 @@ class Generator:
         held
             Only pieces of the facts' words, and of words that claim nothing.
         """
-        return [
-            list(
-                dict.fromkeys(
-                    self._drafts(
-                        self.pieces.asked(one), drafts, self._allowed(one) if held else None
-                    )
-                )
-            )
-            for one in facts
-        ]
+        written = []
+        for one in facts:
+            allowed_V = allowed(one, self.config.language, self.pieces) if held else None
+            rows = self._drawer.draw(self.pieces.asked(one), drafts, allowed_V)
+            written.append(list(dict.fromkeys(map(self.pieces.text, rows))))
+        return written
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The adapter, and the optimiser's memory, as named arrays."""
@@ -154,82 +141,6 @@ class Generator:
                 for part, kept in moments.items()
                 if kept is not None
             }
-
-    def _drafts(self, asked: list[int], drafts: int, allowed_V: Tensor | None) -> list[str]:
-        """One sentence each; the first is the likeliest by its pieces, the others are drawn."""
-        from transformers import GenerationConfig  # noqa: PLC0415 - only who writes texts needs it
-
-        begin = 0 if self._two_sided else len(asked)
-        found: list[list[int]] = []
-        for number, drawn in ((1, False), (drafts - 1, True)):
-            if number < 1:
-                continue
-            how = GenerationConfig(
-                max_new_tokens=self.config.pieces,
-                do_sample=drawn,
-                num_return_sequences=number,
-                temperature=_HEAT if drawn else None,
-                top_k=0 if drawn else None,
-                eos_token_id=self.pieces.end,
-                pad_token_id=self.pieces.filling,
-                bos_token_id=getattr(self._model.config, "bos_token_id", None),
-                decoder_start_token_id=getattr(self._model.config, "decoder_start_token_id", None),
-            )
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(torch.randint(2**62, (1,), generator=self._draws)))
-                rows = self._model.generate(
-                    input_ids=torch.tensor([asked], device=self.device),
-                    attention_mask=torch.ones(1, len(asked), dtype=torch.long, device=self.device),
-                    generation_config=how,
-                    logits_processor=[] if allowed_V is None else [_Only(allowed_V)],
-                    stopping_criteria=[self._whole(begin)],
-                )
-            found += [row[begin:] for row in rows.tolist()]
-        return [self.pieces.text(row) for row in found]
-
-    def _whole(self, begin: int) -> Callable[..., Tensor]:
-        """Whether a text's first sentence is written: a stop after a digit may be a point."""
-        ends = torch.tensor(sorted(self.pieces.stops), device=self.device)
-        digits = torch.tensor(sorted(self.pieces.digits), device=self.device)
-
-        def whole(rows_NS: Tensor, _: Any, **__: Any) -> Tensor:
-            ended_N = torch.isin(rows_NS[:, -1], ends)
-            if rows_NS.shape[1] < begin + 2:
-                return torch.zeros_like(ended_N)
-            return ended_N & ~torch.isin(rows_NS[:, -2], digits)
-
-        return whole
-
-    def _allowed(self, facts: Facts) -> Tensor:
-        """The pieces of all words that a sentence about the item may be made of, (V,)."""
-        lexicon = LEXICA[self.config.language]
-        fields = [facts.title, facts.brand, *facts.category, *facts.sentences, facts.reason]
-        if facts.price is not None:
-            fields.append(f"{facts.price:.2f}")
-        words = {word for text in fields for word in text.split()}
-        words |= {*facts.said, *lexicon.neutral, *lexicon.passing, *lexicon.roles, *_MARKS}
-        allowed_V = torch.zeros(self.pieces.count, dtype=torch.bool, device=self.device)
-        for word in words:
-            for form in (word, f" {word}", word.capitalize(), f" {word.lower()}"):
-                allowed_V[self.pieces.of(form)] = True
-        unknown = self.pieces.unknown()
-        if unknown is not None:
-            allowed_V[unknown] = False
-        allowed_V[self.pieces.end] = True
-        return allowed_V
-
-
-class _Only:
-    """Lets only some pieces be said."""
-
-    def __init__(self, allowed_V: Tensor) -> None:
-        self._allowed_V = allowed_V
-
-    def __call__(self, _: Tensor, scores_NV: Tensor) -> Tensor:
-        wide = torch.full_like(scores_NV, -torch.inf)
-        count = len(self._allowed_V)
-        wide[:, :count] = scores_NV[:, :count].masked_fill(~self._allowed_V, -torch.inf)
-        return wide
 
 
 def _linear_layers(model: Any) -> list[str]:

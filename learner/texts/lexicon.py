@@ -34,6 +34,8 @@ class Lexicon(NamedTuple):
     bound
         Colours, materials, superlatives and comparatives: said only of what the fields say them of.
         `None` binds every word.
+    degrees
+        Those of them that compare: they aren't said without what they are said of (`Best of`).
     opinions
         What shoppers may be quoted with, where enough of them say it.
     numbers
@@ -47,6 +49,7 @@ class Lexicon(NamedTuple):
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
     bound: frozenset[str] | None = None
+    degrees: frozenset[str] = frozenset()
     opinions: frozenset[str] = frozenset()
     numbers: Mapping[str, str] = {}
 
@@ -113,11 +116,12 @@ ENGLISH = Lexicon(
         "print finish compatible shaped scented flavoured flavored substitute alternative"
     ),
     bound=_COLOURS | _MATERIALS | _DEGREES,
+    degrees=_DEGREES,
     opinions=_words(
         "sturdy solid comfortable comfy durable reliable easy simple handy useful practical soft "
         "warm quiet smooth pretty beautiful lovely elegant stylish compact lightweight portable "
         "nice good great excellent fun helpful accurate responsive versatile affordable delicious "
-        "tasty fresh cosy cozy robust well-made attractive cute bright loud crisp clean"
+        "tasty fresh cosy cozy robust attractive cute bright loud crisp clean"
     ),
     numbers={
         word: str(number)

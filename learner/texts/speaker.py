@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
 
+from learner.config import TextsConfig
 from learner.texts.checker import passes
 from learner.texts.facts import Facts
 from learner.texts.lexicon import Language
@@ -102,6 +103,22 @@ class Speaker:
 
     def _passes(self, sentence: str, facts: Facts) -> bool:
         return passes(sentence, facts, self._language)
+
+
+def make_speaker(config: TextsConfig, seed: int = 0) -> Speaker:
+    """A speaker by the settings: of templates alone, unless they name a model.
+
+    Raises
+    ------
+    SettingsError
+        If the model can't be loaded.
+    """
+    writer = None
+    if config.model:
+        from learner.texts.generator import Generator  # noqa: PLC0415 - imports take seconds
+
+        writer = Generator(config, seed)
+    return Speaker(writer, config.language, config.drafts)
 
 
 def cased(sentence: str, facts: Facts) -> str:

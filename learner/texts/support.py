@@ -108,6 +108,10 @@ class Support:
         last = claims[-1] if claims else None
         return last is None or not self.is_bound(last) or self._may_end(last, chunk)
 
+    def may_precede_a_name(self, claim: Claim) -> bool:
+        """Whether it may stand before a quoted name: what binds does so only if it's the item's."""
+        return not self.is_bound(claim) or claim.text in self._of_item
+
     def is_bound(self, claim: Claim) -> bool:
         """Whether it is said only of what the fields say it of."""
         if claim.kind != "word" or "+" in claim.text:
@@ -151,7 +155,8 @@ class Support:
                 self._unspaced.append(claim.text)
             for gap, other in enumerate(texts[at + 1 :], start=1):
                 self._gaps[claim.text, other] = min(gap, self._gaps.get((claim.text, other), gap))
-        self._ends.update((texts[-1], role, chunk.about) for role in roles)
+        if chunk.about or texts[-1] not in self._lexicon.degrees:
+            self._ends.update((texts[-1], role, chunk.about) for role in roles)
 
     def _first_bound(self, claims: Sequence[Claim]) -> list[str]:
         """What binds first in a title, for what comes later may be said of a part; and measures."""
@@ -161,7 +166,8 @@ class Support:
                 found.append(claim.text)
             elif found:
                 break
-        return found + [claim.text for claim in claims if _is_measure(claim)]
+        measures = [claim.text for claim in claims if _is_measure(claim)]
+        return [text for text in found if text not in self._lexicon.degrees] + measures
 
     def _covered(self, run: str) -> bool:
         """Whether a text without spaces is made of neutral words and of parts of the fields."""

@@ -106,6 +106,17 @@ def test_a_part_s_material_is_not_the_item_s() -> None:
         assert not passes(lie, facts), lie
 
 
+def test_what_compares_is_not_put_before_a_name() -> None:
+    facts = Facts(title="Tea Pot", brand="Betty", sentences=("Once, only, she said.", "Red, too."))
+    for lie in ("The only Tea Pot.", "It is only.", "Only Betty Tea Pot.", "A red Tea Pot."):
+        assert not passes(lie, facts), lie
+    best = Facts(title="Best of Tea", category=("Tea",))
+    for lie in ("It is the best.", "The best Best of Tea.", "Best."):
+        assert not passes(lie, best), lie
+    assert passes("Best of Tea.", best)
+    assert passes("A black Betty pot.", Facts(title="Tea Pot, Black", brand="Betty"))
+
+
 def test_opinions_of_too_few_or_of_any_other_word_are_not_quoted() -> None:
     assert passes("A sturdy pot.", Facts(title="Pot", said=("sturdy",)))
     assert not passes("A sturdy pot.", Facts(title="Pot", heard=("sturdy",)))
