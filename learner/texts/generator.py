@@ -7,7 +7,9 @@ The adapter is a low-rank one (LoRA, arXiv 2106.09685, through `peft`) on every 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,6 +127,14 @@ class Generator:
             for part, kept in self._optim.state.get(value, {}).items():
                 arrays[f"adam.{part}.{name}"] = kept.cpu().numpy().copy()
         return arrays
+
+    def save(self, path: Path) -> None:
+        """Write the state to a file that `learner.texts.adapter` can name; whole or not at all."""
+        from safetensors.numpy import save_file  # noqa: PLC0415
+
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        save_file(self.state(), aside)
+        aside.replace(path)
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Go on from such arrays."""

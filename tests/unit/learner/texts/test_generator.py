@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 from learner.config import TextsConfig
+from learner.texts.checker import passes
 from learner.texts.facts import Facts
 from learner.texts.generator import Generator
 from learner.texts.kneser_ney import KneserNey
 from learner.texts.pieces import load_model
+from learner.texts.speaker import Speaker
 from learner.texts.tiny import Tiny, make_tiny
 from stream.errors import SettingsError
 
@@ -67,13 +70,16 @@ def test_learning_moves_the_adapter_and_nothing_else(config: TextsConfig) -> Non
         assert generator.nll(FACTS, praise).nats == pytest.approx(costs[0], rel=1e-4)
 
 
-def test_it_goes_on_bit_by_bit_from_its_state(config: TextsConfig) -> None:
+def test_it_goes_on_bit_by_bit_from_its_state(config: TextsConfig, tmp_path: Path) -> None:
     one, other = Generator(config, seed=1), Generator(config, seed=2)
     one.learn(FACTS, TEXTS)
     other.load(one.state())
     for generator in (one, other):
         generator.learn(FACTS[:5], TEXTS[3:8])
     left, right = one.state(), other.state()
+    one.save(tmp_path / "adapter.safetensors")
+    named = replace(config, adapter=str(tmp_path / "adapter.safetensors"))
+    assert Generator(named, seed=3).nll(FACTS, TEXTS) == one.nll(FACTS, TEXTS)
     assert left.keys() == right.keys()
     assert all(np.array_equal(left[name], right[name]) for name in left)
 
@@ -90,6 +96,13 @@ def test_two_with_one_seed_write_alike_and_held_drafts_have_only_known_words(
     assert "fine" not in " ".join(drafts[0])
     assert letters <= set("abcdefghijklmnopqrstuvwxyz0123456789.,:'-’")
     assert "fine" in one.write([pot], 1, held=False)[0][0]
+
+
+def test_what_a_model_says_is_supported_or_a_template_speaks(config: TextsConfig) -> None:
+    speaker = Speaker(Generator(config), drafts=3)
+    for facts, said in zip(FACTS, speaker.sentences(FACTS), strict=True):
+        assert passes(said, facts)
+    assert speaker.spoken.total() == len(FACTS)
 
 
 def test_an_encoder_decoder_reads_the_facts_in_its_encoder(folder: Path, tmp_path: Path) -> None:
