@@ -25,7 +25,7 @@ OURS = "infra.bench.profile_ours:profile"
 QUIX = "quix streams, counting"
 
 _TOPICS = {"events": PARTITIONS, "examples": PARTITIONS, "interest-shifts": PARTITIONS}
-_OTHERS = {"forget": PARTITIONS, "item-vectors": 1, "dead-letters": 1}
+_OTHERS = {"forget": PARTITIONS, "readings": PARTITIONS, "item-vectors": 1, "dead-letters": 1}
 
 
 def measure(run: Run) -> Iterable[Bar]:
