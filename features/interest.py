@@ -67,6 +67,9 @@ class InterestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     shift_evidence_agreed: Annotated[
         float, Meta(gt=0, description="evidence that is enough when the divergence has risen, too")
     ] = 8.0
+    shift_evidence_reviews: Annotated[
+        float, Meta(gt=0, description="evidence in what reviews say that makes a shift, nats")
+    ] = 6.0
     shift_window_events: Annotated[
         int, Meta(ge=3, le=40, description="how many events ago a shift may have begun")
     ] = 10

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from math import log
 from typing import NamedTuple
 
 import msgspec
 
-from features.shift import LEAST_PAST, LEAST_RECENT, Move, evidence, moved
+from features.shift import LEAST_PAST, LEAST_RECENT, Move
 from stream.events import Reading, Step
 
 MAX_READ = 24
@@ -99,11 +100,18 @@ def mean_sentiment(readings: Readings) -> float | None:
 
 
 class Moved(NamedTuple):
-    """A shift that reviews show: from where to where, how clearly, and after how many of them."""
+    """A shift that reviews show: from where to where, how clearly, and what is kept after it."""
 
     move: Move
     evidence: float
     readings: Readings
+
+
+LIKED, DISLIKED = 0.85, 0.15
+"""How often a shopper praises what they have come to like, and what they have turned from."""
+
+LEAST_PRAISE = 2
+"""Newest reviews that praise the new category: one may be a present."""
 
 
 def praise_moved(
@@ -111,9 +119,11 @@ def praise_moved(
 ) -> Moved | None:
     """Find out whether praise has moved from one category to another, in the newest reviews.
 
-    The same likelihood ratio as of events (`features.shift.evidence`), over reviews: one is like
-    the newest praise if it praises the same category. A complaint about what was praised before
-    speaks for a move, too, for it is a review without the old praise.
+    A likelihood ratio, as of events (`features.shift`), over what each review says of its category.
+    If nothing has changed, a category is praised as often as before; if praise has moved from one
+    to the other, the one is praised and the other complained of. So two shelves that are reviewed
+    alike give evidence with every review, the complaints as well. The moment of the change is the
+    one that explains the reviews best.
 
     Parameters
     ----------
@@ -126,32 +136,64 @@ def praise_moved(
 
     Examples
     --------
-    >>> tea, bikes = ([Read(name, at, 5.0) for at in range(start, end)]
-    ...     for name, start, end in (("tea", 0, 12), ("bike", 12, 18)))
-    >>> names = ["Tea"] * 12 + ["Bikes"] * 6
-    >>> found = praise_moved(Readings((*tea, *bikes)), names, least=8.0, window=10)
+    >>> kept = Readings(tuple(
+    ...     Read(name, n, 5.0 if (name == "tea") == (n < 12) else 1.5)
+    ...     for n in range(18) for name in ("tea", "bike")
+    ... ))
+    >>> names = ["Tea", "Bikes"] * 18
+    >>> found = praise_moved(kept, names, least=6.0, window=10)
     >>> found.move, found.readings.shifted_to
     (Move(from_category='Tea', to_category='Bikes', evidence=('bike',)), 'Bikes')
-    >>> praise_moved(found.readings, names, least=8.0, window=10) is None
+    >>> praise_moved(found.readings, names, least=6.0, window=10) is None
     True
     """
-    read = [
-        (one, name if one.rating > PRAISES else "")
+    said = [
+        (one, name, one.rating > PRAISES)
         for one, name in zip(readings.read, categories, strict=True)
+        if name
     ]
-    if len(read) < LEAST_PAST + LEAST_RECENT:
-        return None
-    newest, now = read[-1]
     # What has shown a shift once shows it again until it is outweighed: only news count.
-    news = sum(one.ts_ms > readings.shifted_ms for one, _ in read)
-    if not now or now == readings.shifted_to or news < LEAST_RECENT:
+    news = sum(one.ts_ms > readings.shifted_ms for one, _, _ in said)
+    if len(said) < LEAST_PAST + LEAST_RECENT or news < LEAST_RECENT:
         return None
-    enough = evidence([float(name == now) for _, name in read], window, least)
-    if enough < least:
+    now = next((name for _, name, praised in reversed(said) if praised), "")
+    if not now or now == readings.shifted_to:
         return None
-    past = [name for _, name in read[:-window] if name] or [name for _, name in read if name]
-    move = moved(past, [(one.item_id, name) for one, name in read[-window:] if name])
-    if move is None:
+    best, since = 0.0, 0
+    for back in range(LEAST_RECENT, min(window, len(said) - LEAST_PAST) + 1):
+        past, recent = said[:-back], said[-back:]
+        usual = _most_praised(past)
+        if usual in {"", now}:
+            continue
+        ratio = sum(_ratio(past, name, praised, now, usual) for _, name, praised in recent)
+        praises = sum(praised and name == now for _, name, praised in recent)
+        if ratio > best and praises >= LEAST_PRAISE:
+            best, since = ratio, back
+    if best < least or not since:
         return None
-    shifted = msgspec.structs.replace(readings, shifted_ms=newest.ts_ms, shifted_to=now)
-    return Moved(move, enough, shifted)
+    items = dict.fromkeys(
+        o.item_id for o, name, praised in said[-since:] if praised and name == now
+    )
+    shifted = msgspec.structs.replace(readings, shifted_ms=said[-1][0].ts_ms, shifted_to=now)
+    return Moved(Move(_most_praised(said[:-since]), now, tuple(items)), best, shifted)
+
+
+_Said = tuple[Read, str, bool]
+
+
+def _ratio(past: Sequence[_Said], name: str, praised: bool, now: str, usual: str) -> float:
+    """How much likelier one review is if praise has moved than if it goes on as before, in nats."""
+    if name not in {now, usual}:
+        return 0.0
+    of = [praise for _, other, praise in past if other == name]
+    before = (sum(of) + 1.0) / (len(of) + 2.0)
+    after = LIKED if name == now else DISLIKED
+    return log(after / before) if praised else log((1.0 - after) / (1.0 - before))
+
+
+def _most_praised(said: Sequence[_Said]) -> str:
+    counts: dict[str, int] = {}
+    for _, name, praised in said:
+        if praised:
+            counts[name] = counts.get(name, 0) + 1
+    return max(counts, key=lambda name: (counts[name], name), default="")

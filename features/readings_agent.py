@@ -154,7 +154,7 @@ class ReadingsAgent:
         moved = praise_moved(
             readings,
             [item.category for item in facts],
-            config.shift_evidence_agreed,
+            config.shift_evidence_reviews,
             config.shift_window_events,
         )
         if moved is not None:
@@ -169,7 +169,7 @@ class ReadingsAgent:
             from_category=moved.move.from_category,
             to_category=moved.move.to_category,
             divergence=moved.evidence,
-            usual_divergence=self._interest.shift_evidence_agreed,
+            usual_divergence=self._interest.shift_evidence_reviews,
             user_events=profile.events,
             received_ms=reading.received_ms,
             evidence=moved.move.evidence,

@@ -23,8 +23,9 @@ NAMES = (
     *("own", "own_count", "own_idle", "return_place", "return_age", "repeat_rate"),
     *("own_repeat_rate", "age", "idle", "unseen", "history", "gap", "session"),
     *("hour_sin", "hour_cos", "weekend", "semantic", "semantic_last", "behaviour", "behaviour_z"),
+    "praised",
 )
-"""The features in their order; the last four come from vectors."""
+"""The features in their order, new ones last (`learner.grown`); the last five come from vectors."""
 
 F = len(NAMES)
 AT = {name: place for place, name in enumerate(NAMES)}
@@ -58,10 +59,11 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What vectors say of each candidate: text likeness to recent and last items, transformer."""
+    """What vectors say of candidates: likeness to items of late, at last, praised; transformer."""
 
     semantic_BK: NDArray[np.float32]
     semantic_last_BK: NDArray[np.float32]
+    praised_BK: NDArray[np.float32]
     behaviour_BK: NDArray[np.float32]
 
 
@@ -89,6 +91,7 @@ def describe(
     _times(x, experts, past, at_BK)
     x[AT["semantic"]] = words.semantic_BK
     x[AT["semantic_last"]] = words.semantic_last_BK
+    x[AT["praised"]] = words.praised_BK
     x[AT["behaviour"]] = words.behaviour_BK / 4.0
     x[AT["behaviour_z"]] = _standardised(words.behaviour_BK, real_BK)
     prior_BK = np.zeros((B, K), np.float32)

@@ -27,6 +27,7 @@ from learner.replay import Lesson, Replay, joined_lessons
 from learner.shadow import covisit_ranks, popularity_ranks
 from learner.step import Trainer, make_lesson
 from learner.tower import IDLE_MS
+from learner.transfer import start_from
 from stream.events import Example
 
 TOP = 10
@@ -94,6 +95,8 @@ class OnlineLearner:
         self.detectors = tuple(detectors)
         self.peers = peers
         self.ranker = Ranker(catalog, config)
+        if config.start:
+            start_from(self.ranker, config.start)
         self.trainer = Trainer(self.ranker, peers)
         self.replay = Replay(
             config.train.replay_size, config.model.transformer_steps, config.train.listed

@@ -48,6 +48,9 @@ UNCORRECTED = ("own segment", "all users", "prior")
 WINDOWS = (10, 1)
 """Of how many of the newest items the text counts: of late, and at last."""
 
+PRAISE_FADE = 0.85
+"""What is left of a rating after each newer one: half after four."""
+
 CHUNK = 64
 """Users scored at once: more would not fit the cache, fewer would pay Python's price."""
 
@@ -180,6 +183,11 @@ class Ranker:
             if pooled_BWE is not None and listing.semantic:
                 near_BC = self.tower.nearest(pooled_BWE[:, 0], listing.semantic, shut_N)
                 named.append(near_BC.int().cpu().numpy())
+                if pooled_BWE.shape[1] > len(WINDOWS):
+                    praise_BE = pooled_BWE[:, -1]
+                    liked_BC = self.tower.nearest(praise_BE, listing.semantic // 2, shut_N)
+                    liked_BC[~praise_BE.any(dim=1)] = -1
+                    named.append(liked_BC.int().cpu().numpy())
             if behaviour_BI is not None and listing.behaviour:
                 named.append(tops(behaviour_BI, listing.behaviour, shut_N).int().cpu().numpy())
             if self.newcomers is not None:
@@ -192,13 +200,18 @@ class Ranker:
         place_B = np.zeros(len(past), np.int64)
         if target_B is not None:
             rows_BK, real_BK, place_B = _with_targets(rows_BK, real_BK, target_B)
-        semantic_BK, last_BK = _alike(pooled_BWE, text_IE, rows_BK)
+        semantic_BK, last_BK, *praised = _alike(pooled_BWE, text_IE, rows_BK)
         described = describe(
             self.experts,
             past,
             rows_BK,
             real_BK=real_BK,
-            words=Words(semantic_BK, last_BK, _picked(behaviour_BI, rows_BK)),
+            words=Words(
+                semantic_BK,
+                last_BK,
+                praised[0] if praised else np.zeros(rows_BK.shape, np.float32),
+                _picked(behaviour_BI, rows_BK),
+            ),
             items=items,
         )
         prior_BK = described.prior_BK
@@ -255,10 +268,15 @@ class Ranker:
         self.stacking.gather(features_BKF, scores_2BK, put(scored.real_BK), put(scored.target_B))
 
     def _pooled(self, past: Histories) -> Tensor:
-        """What each user looked at of late, and at last, as texts: (B, 2, E)."""
+        """What users looked at of late, and at last, as texts: (B, 2, E).
+
+        Where any of them has rated anything, what each praised comes third: (B, 3, E).
+        """
         vectors_IE = self.catalog.vectors
-        both = [pool_text(vectors_IE, past.rows_BT, window) for window in WINDOWS]
-        return torch.from_numpy(np.stack(both, axis=1)).to(self.device)
+        pooled = [pool_text(vectors_IE, past.rows_BT, window) for window in WINDOWS]
+        if past.ratings_BT.any():
+            pooled.append(pool_praise(vectors_IE, past.rows_BT, past.ratings_BT))
+        return torch.from_numpy(np.stack(pooled, axis=1)).to(self.device)
 
     def _behaviour(self, past: Histories) -> Tensor | None:
         model = self.behaviour
@@ -287,22 +305,42 @@ def pool_text(
     return np.asarray(pooled_BE / np.maximum(length_B1, 1e-9), np.float32)
 
 
+def pool_praise(
+    vectors_IE: NDArray[np.float32], rows_BT: NDArray[np.int32], ratings_BT: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What each user praised, less what they complained of, as one text vector of length 1 or 0.
+
+    >>> tea, bike = np.eye(2, dtype=np.float32)
+    >>> rated = pool_praise(np.stack([tea, bike]), np.array([[0, 1]]), np.array([[1.0, 5.0]]))
+    >>> [round(float(x), 2) for x in rated[0]]
+    [-0.65, 0.76]
+    """
+    weight_BT = np.where((rows_BT >= 0) & (ratings_BT > 0), (ratings_BT - 3.0) / 2.0, 0.0)
+    newer_BT = np.cumsum((weight_BT != 0)[:, ::-1], axis=1)[:, ::-1] - (weight_BT != 0)
+    weight_BT = (weight_BT * PRAISE_FADE**newer_BT).astype(np.float32)
+    at_B, at_T = np.nonzero(weight_BT)
+    pooled_BE = np.zeros((len(rows_BT), vectors_IE.shape[1]), np.float32)
+    np.add.at(pooled_BE, at_B, weight_BT[at_B, at_T, None] * vectors_IE[rows_BT[at_B, at_T]])
+    length_B1 = np.linalg.norm(pooled_BE, axis=1, keepdims=True)
+    return np.asarray(pooled_BE / np.maximum(length_B1, 1e-9), np.float32)
+
+
 def _alike(
     pooled_BWE: Tensor | None, text_IE: Tensor, rows_BK: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Likeness of each candidate's text to what was looked at of late, and at last."""
+) -> list[NDArray[np.float32]]:
+    """Likeness of each candidate's text to each of the pooled ones."""
     if pooled_BWE is None:
-        return np.zeros(rows_BK.shape, np.float32), np.zeros(rows_BK.shape, np.float32)
+        return [np.zeros(rows_BK.shape, np.float32) for _ in WINDOWS]
     B, K = rows_BK.shape
+    W = pooled_BWE.shape[1]
     if len(text_IE) <= B * K:
-        both_BWI = (pooled_BWE.flatten(0, 1) @ text_IE.T).view(B, len(WINDOWS), -1)
-        recent_BI, last_BI = both_BWI.unbind(1)
-        return _picked(recent_BI, rows_BK), _picked(last_BI, rows_BK)
+        all_BWI = (pooled_BWE.flatten(0, 1) @ text_IE.T).view(B, W, -1)
+        return [_picked(like_BI, rows_BK) for like_BI in all_BWI.unbind(1)]
     at_N = torch.from_numpy(np.maximum(rows_BK, 0).ravel()).to(text_IE.device)
     text_BKE = text_IE.index_select(0, at_N).view(B, K, -1)
     like_BKW = torch.bmm(text_BKE, pooled_BWE.transpose(1, 2)).cpu().numpy()
     like_BKW[rows_BK < 0] = 0.0
-    return like_BKW[:, :, 0], like_BKW[:, :, 1]
+    return [like_BKW[:, :, w] for w in range(W)]
 
 
 def _picked(score_BI: Tensor | None, rows_BK: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from learner.config import LearnerConfig
+from learner.grown import grown
 from learner.online import OnlineLearner
 from learner.ranker import Ranker, served
 from learner.replay import Replay
@@ -82,6 +83,7 @@ def _trimmed(ranker: Ranker, items: int) -> Arrays:
 
 def load_ranker(ranker: Ranker, arrays: Arrays) -> NDArray[np.int64]:
     """Fill a fresh ranker; returns the row here of each saved item, negative if it is unknown."""
+    arrays = grown(arrays)
     ids = msgspec.msgpack.decode(arrays[_IDS].tobytes(), type=list[str])
     row_of_I = ranker.catalog.rows(ids).astype(np.int64)
     items = len(ranker.catalog)
@@ -168,7 +170,7 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
     ValueError
         If the checkpoint was written with another shape of model.
     """
-    arrays, meta = saved
+    arrays, meta = grown(saved.arrays), saved.meta
     if _shape(meta["config"]["model"]) != _shape(msgspec.to_builtins(learner.config.model)):
         msg = (
             "the checkpoint was written with other settings of `learner.model`; restore them, or "

@@ -188,7 +188,7 @@ def hears(world: World, forgotten: Forgotten | None = None) -> ReadingsAgent:
         publisher=world,
         store=world,
         space=profile.space,
-        interest=InterestConfig(shift_evidence_agreed=2.0, shift_window_events=14),
+        interest=InterestConfig(shift_evidence_reviews=2.0, shift_window_events=14),
         forgotten=forgotten or Forgotten(),
         lock=profile.lock,
     )
