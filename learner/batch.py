@@ -7,7 +7,7 @@ step of each history is in the last column.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from stream.events import KINDS, Example, Step
 from stream.seen import item_code
 
 KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
+
+_NOTHING = np.zeros(0, np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Histories:
     events_B: NDArray[np.int32]
     seen_B: Sequence[bytes] = field(default=())
     """The codes of items before these steps, or nothing of anyone."""
+    doing_B: NDArray[np.int8] = field(default_factory=lambda: _NOTHING)
+    """What each does now, or nothing of anyone: a list is made before anything is done."""
 
     def __len__(self) -> int:
         """The number of users."""
@@ -57,6 +61,7 @@ class Histories:
             self.now_B[index],
             self.events_B[index],
             self._seen(index),
+            self.doing_B[index] if len(self.doing_B) else self.doing_B,
         )
 
     def _seen(self, index: NDArray[np.int64] | slice) -> Sequence[bytes]:
@@ -78,6 +83,7 @@ def joined(parts: Sequence[Histories]) -> Histories:
         column("ratings_BT"),
         column("now_B"),
         column("events_B"),
+        doing_B=column("doing_B") if all(len(p.doing_B) == len(p) for p in parts) else _NOTHING,
     )
 
 
@@ -141,7 +147,7 @@ def make_histories(
 
 def histories_of(catalog: Catalog, examples: Sequence[Example], steps: int) -> Histories:
     """What is known of the examples' users just before their events."""
-    return make_histories(
+    past = make_histories(
         catalog,
         [example.history for example in examples],
         [example.ts_ms for example in examples],
@@ -149,3 +155,5 @@ def histories_of(catalog: Catalog, examples: Sequence[Example], steps: int) -> H
         steps,
         seen=[example.seen for example in examples],
     )
+    kinds = [KIND_CODE[example.kind] for example in examples]
+    return replace(past, doing_B=np.array(kinds, np.int8))

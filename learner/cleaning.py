@@ -4,7 +4,7 @@ Legend: `B` examples, `T` past steps.
 
 | reason | what it is |
 |---|---|
-| `echo` | the same item again within a moment: a double click, a page that reports twice |
+| `echo` | the same done to the same item again within a moment: a double click, a reload |
 | `haste` | more events within a moment than a hand can make: a script |
 | `metronome` | event after event at the same distance: a script that waits |
 
@@ -52,6 +52,8 @@ def noise_B(
     age_BT = past.now_B[:, None] - past.ts_BT
     # From the weakest sign to the strongest: the last one that fits is given.
     same_BT = real_BT & (past.rows_BT == target_B[:, None])
+    if len(past.doing_B):
+        same_BT &= past.kinds_BT == past.doing_B[:, None]  # from the cart to the till is no echo
     echo_BT = same_BT & (age_BT >= 0) & (age_BT < 1_000 * config.echo_s)
     code_B[echo_BT.any(axis=1)] = REASONS.index("echo")
     gap_BT = _gaps(past)

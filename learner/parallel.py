@@ -36,7 +36,7 @@ from torch import Tensor
 from learner.batch import Histories, joined
 from learner.peers import Everyone
 
-_HISTORY = ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B")
+_HISTORY = ("rows_BT", "kinds_BT", "ts_BT", "ratings_BT", "now_B", "events_B", "doing_B")
 
 
 class Group:
@@ -133,7 +133,7 @@ class Group:
 
 
 def _histories(part: Mapping[str, Any]) -> Histories:
-    return Histories(*(part[name] for name in _HISTORY))
+    return Histories(**{name: part[name] for name in _HISTORY})
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -73,6 +74,12 @@ def test_the_same_item_again_within_a_moment_is_an_echo() -> None:
     assert why(past_of([0, 5_000], 5_400, items=[7, 4])) == "echo"
     assert why(past_of([0, 5_000], 6_400, items=[7, 4])) is None
     assert why(past_of([0, 5_000], 5_400, items=[4, 7])) is None
+
+
+def test_from_the_cart_to_the_till_is_no_echo() -> None:
+    one = past_of([5_000], 5_400, items=[4])
+    assert why(replace(one, doing_B=np.array([0], np.int8))) == "echo"
+    assert why(replace(one, doing_B=np.array([3], np.int8))) is None
 
 
 def test_each_can_be_switched_off() -> None:
