@@ -96,8 +96,8 @@ def _faults(sentence: str, facts: Facts, language: Language) -> Iterator[Fault]:
             if before.kind != "quote" and not support.may_precede_a_name(before):
                 yield Fault("place", before.text)
         before = chunk.claims[-1]
-    if not said:
-        yield Fault("form", "says nothing")
+    if not said.keys() - support.opinions:
+        yield Fault("form", "says nothing of the item")
     elif max(said.values()) > MOST_OFTEN:
         yield Fault("form", "says the same again")
 

@@ -69,6 +69,7 @@ class _Parts:
         self.current: list[Claim] = []
         self.role, self.about, self.prefix = "", "", ""
         self.denied: Denied = "no"
+        self._denied_from = 0
 
     def add(self, claim: Claim) -> None:
         if self.prefix:
@@ -87,8 +88,18 @@ class _Parts:
         if role is not None:
             self.role = role
 
+    def deny(self) -> None:
+        """Deny what follows. Who denies twice may mean anything."""
+        self.close()
+        self.denied = "yes" if self.denied == "no" else "unsure"
+        self._denied_from = len(self.chunks)
+
     def mark(self, mark: str) -> None:
+        """End the clause, or the sentence."""
         self.close(role="")
+        if self.denied == "yes" and self._denied_from == len(self.chunks):
+            # What is denied isn't said: `I can't.`
+            self.chunks.append(Chunk("", (Claim("not", "word"),), "unsure", self.about))
         self.about = ""
         if mark in _ENDS:
             self.denied = "no"
@@ -127,7 +138,7 @@ def chunks(text: str, lexicon: Lexicon, *, strict: bool = False) -> list[Chunk]:
             parts.add(Claim(token.text, token.kind))
         else:
             _word(parts, token, found[at + 1 :], lexicon, strict)
-    parts.close()
+    parts.mark(".")
     return parts.chunks
 
 
@@ -137,9 +148,7 @@ def _word(
     word = token.text
     name = token.capital and not token.start
     if _denies(word, rest, lexicon) and not (strict and name):
-        parts.close()
-        # Who denies twice may mean anything.
-        parts.denied = "yes" if parts.denied == "no" else "unsure"
+        parts.deny()
     elif word in lexicon.after and parts.current and not parts.prefix:
         last = parts.current[-1]
         parts.current[-1] = last._replace(text=f"{last.text}+{word}")

@@ -83,6 +83,8 @@ def test_what_the_fields_say_is_let_through(sentence: str) -> None:
         ("A tea pot of BPA.", "unknown"),
         ("I love it.", "unknown"),
         ("It is for you.", "form"),
+        ("A tea pot, it can't.", "denied"),
+        ("It is sturdy.", "form"),
         ("A tea pot In Iron.", "unknown"),
         ("A tea pot <b>now</b>.", "form"),
         ("A tea\u200b pot.", "form"),
