@@ -20,9 +20,11 @@ from learner.online import OnlineLearner
 def held_bytes(learner: OnlineLearner) -> dict[str, int]:
     """Bytes by table; the names are a closed set: a metric's label."""
     experts = learner.ranker.experts
+    newcomers = learner.ranker.newcomers
+    now = bytes_of(newcomers.pulse) if newcomers is not None else 0
     pairs = (experts.following, experts.skipping, experts.together)
     return {
-        "popularity": bytes_of(experts.popularity),
+        "popularity": bytes_of(experts.popularity) + now,
         "neighbours": sum(map(bytes_of, pairs)),
         "items": bytes_of(experts),
         "residuals": bytes_of(learner.ranker.residuals),

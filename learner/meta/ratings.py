@@ -1,6 +1,7 @@
 """Ratings of a user from a few of theirs: a head that adapts, on items that are learnt.
 
-Legend: `B` tasks, `N` entries of a task, `I` items, `D` width of an item, `E` width of its text.
+Legend: `B` tasks, `N` entries of a task, `I` items, `U` distinct ones, `D` width of an item,
+`E` width of its text.
 
 A rating is the head times what is known of the item: what all gave it on the mean, and a vector of
 its own plus its text's, projected. What a user gives on the mean is taken out of the support first;
@@ -70,10 +71,11 @@ class RatingModel(nn.Module):
 
     def features(self, items_BN: Tensor) -> Tensor:
         """What the head is multiplied with, (B, N, 1 + D)."""
-        vector_ID = self.own_ID + self.text_IE @ self.project_DE.T
-        vector_ID = nn.functional.dropout(vector_ID, self.config.dropout, self.training)
-        known_ID = torch.cat([self.mean_I[:, None], vector_ID], dim=1)
-        return nn.functional.embedding(items_BN, known_ID)
+        rows_U, at_BN = items_BN.unique(return_inverse=True)
+        vector_UD = self.own_ID[rows_U] + self.text_IE[rows_U] @ self.project_DE.T
+        vector_UD = nn.functional.dropout(vector_UD, self.config.dropout, self.training)
+        known_UD = torch.cat([self.mean_I[rows_U, None], vector_UD], dim=1)
+        return nn.functional.embedding(at_BN, known_UD)
 
     def forward(self, support: Batch, query_BN: Tensor) -> Tensor:
         """How much more or less than on the mean each task rates its queries, (B, N)."""

@@ -53,10 +53,8 @@ def to_bytes(trained: Trained) -> bytes:
     tensors = {f"map.{name}": value for name, value in trained.map.state_dict().items()}
     tensors |= {f"taste.{name}": value for name, value in trained.taste.state_dict().items()}
     about = {"steps": trained.taste.steps, "support": trained.taste.support}
-    return save(
-        {name: value.contiguous() for name, value in tensors.items()},
-        {"format": "pt", "tidemill": msgspec.json.encode(about).decode()},
-    )
+    said = {"format": "pt", "tidemill": msgspec.json.encode(about).decode()}
+    return bytes(save({name: value.contiguous() for name, value in tensors.items()}, said))
 
 
 def from_bytes(data: bytes) -> Trained:

@@ -69,8 +69,8 @@ def opposed(count: int, seed: int) -> list[Rated]:
 
 
 def test_a_rating_head_learns_to_adapt() -> None:
-    config = RatingConfig(width=4, epochs=12, dropout=0.0, learning_rate=0.02)
-    model = train(opposed(200, seed=0), 20, config)
+    config = RatingConfig(width=4, epochs=12, batch=16, dropout=0.0, learning_rate=0.02)
+    model = train(opposed(120, seed=0), 20, config)
     right = []
     for task in opposed(20, seed=1):
         support = batch_of([Rated(task.items_N[:4], task.ratings_N[:4])])
@@ -100,8 +100,8 @@ CONFIG = MetaConfig(
 
 
 def test_a_taste_follows_one_item() -> None:
-    vector_IE, sequences = shelves(200)
-    taste = learn_taste(vector_IE, sequences, TasteConfig(width=4, epochs=6, learning_rate=0.02))
+    vector_IE, sequences = shelves(60)
+    taste = learn_taste(vector_IE, sequences, TasteConfig(width=4, epochs=4, learning_rate=0.05))
     text = torch.from_numpy(vector_IE)
     with torch.no_grad():
         score = taste.items(text) @ taste.heads(text[[3]][:, None], torch.ones(1, 1))[0]

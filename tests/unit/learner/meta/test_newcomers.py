@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 
+from learner.batch import Histories, histories_of
+from learner.meta.cold import WINDOWS, Pulse, cold_features
 from learner.meta.config import MetaConfig
-from learner.meta.newcomers import WINDOWS, Newcomers, Pulse, cold_features
+from learner.meta.newcomers import Newcomers
 from learner.online import OnlineLearner
 from learner.snapshot import Saved
 from learner.state import load_learner, save_learner
@@ -57,9 +59,7 @@ def test_who_has_enough_events_is_not_touched() -> None:
     assert set(layer.tops(past, np.ones(18, np.bool_))[1]) == {3, 4}
 
 
-def toy_past(histories: list[list[str]]):  # noqa: ANN201 - see `learner.batch`
-    from learner.batch import histories_of  # noqa: PLC0415 - only here
-
+def toy_past(histories: list[list[str]]) -> Histories:
     examples = [toy.example(9, "a0", past) for past in histories]
     return histories_of(toy.catalogue(shop()), examples, 8)
 
