@@ -138,6 +138,7 @@ def run_serving(settings: Settings) -> int:
     from features.store_feast import FeastStore
     from infra.scorer_models import ScorerModels
     from learner.config import LearnerConfig
+    from learner.texts.speaker import make_speaker
     from serving.agent import ServingLoop, stop_on_signals
     from serving.config import ServingConfig
 
@@ -145,13 +146,14 @@ def run_serving(settings: Settings) -> int:
     stop_on_signals(stop)
     learner = settings.section(LearnerConfig)
     _limit_threads(learner.threads)
-    store = FeastStore(store_config(settings))
+    store, config = FeastStore(store_config(settings)), settings.section(ServingConfig)
     loop = ServingLoop(
         settings.section(KafkaConfig),
-        settings.section(ServingConfig),
+        config,
         store=store,
         catalog=Catalog(learner.encoder.width),
         models=ScorerModels(learner),
+        speaker=make_speaker(learner.texts, learner.seed) if config.sentences else None,
     )
     try:
         loop.run(stop)

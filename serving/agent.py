@@ -38,7 +38,7 @@ from serving.consume_kafka import Inbox, Offsets
 from serving.index import ItemIndex
 from serving.ranker import Models
 from serving.recent_kafka import RecentReader
-from serving.recommend import Recommender
+from serving.recommend import Recommender, Speaks
 from serving.send_kafka import Moved, Outbox
 from serving.swap import AdapterSwap
 from stream.access import check_access, refusal
@@ -121,6 +121,7 @@ class ServingLoop:
         catalog: Catalog,
         models: Models,
         clock: Clock | None = None,
+        speaker: Speaks | None = None,
     ) -> None:
         self._kafka = kafka
         self._config = config
@@ -128,7 +129,9 @@ class ServingLoop:
         self._topics = Topics(kafka.topic_prefix)
         self._index = ItemIndex(catalog)
         self._swap = AdapterSwap(models, catalog, config.model)
-        self._recommender = Recommender(self._index, models.untrained(catalog), config, self._clock)
+        self._recommender = Recommender(
+            self._index, models.untrained(catalog), config, self._clock, speaker
+        )
         self._answerer = Answerer(store, self._recommender, config, self._topics, self._clock)
         self._backlog = Backlog(config, self._topics.requests, self._clock)
         self._recent = RecentReader(kafka, config.repeat_window_s)

@@ -140,6 +140,13 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         float,
         Meta(ge=0, le=1, description="text similarity from which a past item explains another"),
     ] = 0.5
+    sentences: Annotated[
+        bool,
+        Meta(
+            description="each item of a list carries a sentence about it: a template's, or where "
+            "learner.texts names a model, the model's, if it says nothing that no source says"
+        ),
+    ] = False
     explore_share: Annotated[
         float,
         Meta(

@@ -12,11 +12,13 @@ time since anybody did anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
 
 from features.store import UserFeatures
+from learner.texts.facts import Facts, facts_of
 from serving.config import ServingConfig
 from serving.diversity import diversify_many
 from serving.explore import Explorer, NewItems, scores_of
@@ -69,16 +71,29 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Speaks(Protocol):
+    """What says a sentence about each item, as `learner.texts.speaker.Speaker` does."""
+
+    def sentences(self, facts: Sequence[Facts]) -> list[str]:
+        """One sentence for each item with its reason."""
+
+
 class Recommender:
     """Makes lists with the ranker that is in use; `ranker` may be replaced between two batches."""
 
     def __init__(
-        self, index: ItemIndex, ranker: Ranker, config: ServingConfig, clock: Clock
+        self,
+        index: ItemIndex,
+        ranker: Ranker,
+        config: ServingConfig,
+        clock: Clock,
+        speaker: Speaks | None = None,
     ) -> None:
         self.index = index
         self.ranker = ranker
         self._config = config
         self._clock = clock
+        self._speaker = speaker
         self._newest_ms = 0
         self._explorer, self._new_items = Explorer(config.explore_share), NewItems(index.catalog)
 
@@ -225,14 +240,27 @@ class Recommender:
             top_categories=[user.top_category if user else "" for user in features],
             least=Least(config.because_evidence, config.because_similarity),
         )
-        return [
-            tuple(
+        told = [
+            [
                 _told(catalog.item(row), score, reason)
                 for row, score, reason in zip(
                     rows_P.tolist(), scores_P.tolist(), reasons_P, strict=True
                 )
-            )
+            ]
             for (rows_P, scores_P), reasons_P in zip(lists, reasons, strict=True)
+        ]
+        return self._spoken(told)
+
+    def _spoken(self, told: list[list[RecommendedItem]]) -> list[tuple[RecommendedItem, ...]]:
+        """The lists, with a sentence for each item where there is a speaker."""
+        if self._speaker is None:
+            return [tuple(items) for items in told]
+        catalog = self.index.catalog
+        every = [one for items in told for one in items]
+        facts = [facts_of(catalog.item(catalog.row(one.item_id)), one.reason) for one in every]
+        words = iter(self._speaker.sentences(facts))
+        return [
+            tuple(msgspec.structs.replace(one, text=next(words)) for one in items) for items in told
         ]
 
     def _answer(

@@ -258,13 +258,18 @@ class AdapterVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of a list, with the reason that a shopper can read."""
+    """One item of a list, with the reason that a shopper can read.
+
+    `text` is a sentence about the item, where `serving.sentences` is on: nothing in it that the
+    item's record, its reviews or the reason don't say.
+    """
 
     item_id: str
     score: float
     title: str = ""
     reason: str = ""
     because_item: str | None = None
+    text: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.store import OnlineStore
@@ -61,9 +62,13 @@ class TurningRanker:
             np.array(rows, dtype=np.int32), np.tile(scores, (len(rows), 1)).astype(np.float32)
         )
 
-    def evidence(self, history: Sequence[Step], rows_K: Rows) -> Floats:
+    def evidence_many(self, past_BT: Rows, rows_BP: Rows) -> Floats:
         """Nothing speaks for anything."""
-        return np.zeros((len(rows_K), len(history)), np.float32)
+        return np.zeros((*rows_BP.shape, past_BT.shape[1]), np.float32)
+
+    def taken(self, rows_N: Rows) -> NDArray[np.int64]:
+        """Nothing was ever taken."""
+        return np.zeros(len(rows_N), np.int64)
 
 
 class ServingWorker(Member):

@@ -6,8 +6,11 @@ import msgspec
 import pytest
 
 from features.catalog import Catalog
+from learner.texts.speaker import Speaker
 from serving.config import ServingConfig
 from serving.index import ItemIndex
+from serving.recommend import Recommender
+from stream.clock import ManualClock
 from stream.events import Filters, Recommendation, json_encode
 from tests.unit.serving.shop import (
     HOUR_MS,
@@ -256,3 +259,19 @@ def test_an_answer_does_not_depend_on_its_neighbours() -> None:
         for one, features in zip(asks, users, strict=True)
     ]
     assert together == alone
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+def test_each_item_carries_a_sentence_where_somebody_speaks(spoken: bool) -> None:
+    index = stocked()
+    speaker = Speaker() if spoken else None
+    made = Recommender(index, PlainRanker(index.catalog), PLAIN, ManualClock(NOW_MS), speaker)
+    answers = made.answer_many([ask("ann", k=3), ask("bob", k=2)], [None, None])
+    for answer in answers:
+        for entry in answer.items:
+            if spoken:
+                assert isinstance(entry.text, str)
+                assert entry.title in entry.text
+            else:
+                assert entry.text is msgspec.UNSET
+        assert (b'"text"' in json_encode(answer)) == spoken
