@@ -161,7 +161,7 @@ def measure(
 def main(arguments: Sequence[str]) -> None:
     """Print a line of JSON for each row."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=float, default=1.0, help="share of the full size")
+    parser.add_argument("--size", type=float, default=0.4, help="share of the reviews")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--keep", type=Path, help="make the base in this folder, or take it from there"
