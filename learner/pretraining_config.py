@@ -16,7 +16,7 @@ class DistillConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     teacher: Annotated[str, Meta(description="hash of the teacher's weights")] = ""
     weight: Annotated[
         float, Meta(ge=0, description="of the divergence from the teacher's probabilities")
-    ] = 1.0
+    ] = 4.0
     temperature: Annotated[
         float, Meta(gt=0, le=100, description="what logits are divided by for the divergence")
     ] = 1.0

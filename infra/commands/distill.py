@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   tidemill distill bases/shop --data events.parquet -o bases/small
-  tidemill distill bases/shop --data events.parquet -o bases/small --width 48 --alpha 2 --json
+  tidemill distill bases/shop --data events.parquet -o bases/small --width 48 --ranking 0.2 --json
   tidemill up --set learner.model.base=bases/small"""
 )
 @click.argument("base", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -40,7 +40,7 @@ Examples:
 @click.option("--layers", type=click.IntRange(1, 24), default=1, show_default=True)
 @click.option("--heads", type=click.IntRange(1, 16), default=2, show_default=True)
 @click.option(
-    "--alpha", type=click.FloatRange(min=0), help="Weight of KL(teacher || student).  [1]"
+    "--alpha", type=click.FloatRange(min=0), help="Weight of KL(teacher || student).  [4]"
 )
 @click.option(
     "--temperature",

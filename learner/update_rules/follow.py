@@ -21,7 +21,7 @@ from learner.update_rules.distillation import answers
 from learner.update_rules.rule import Attempt, Student, UpdateRule
 
 WEIGHT = 1.0
-"""Of the divergence, beside the cross-entropy; as in `learner.pretraining_config.DistillConfig`."""
+"""Of the divergence, beside the cross-entropy."""
 
 
 class Follow:

@@ -1,9 +1,9 @@
 """A student beside its teacher, and beside itself without one: quality, size and speed on a CPU.
 
-A recorded log's last events, in time order: the last tenth is the test, and what comes before is
-learnt. With `--newest`, the teacher learns all of it and students, with a teacher or without, its
-newest part, the last tenth of which is the test. Users are the log's sessions. All items are
-ranked. An arm's weights are those of its best validation; the test is ranked once.
+A recorded log's last events, in time order. What comes before the test is learnt: all of it by the
+teacher, and its newest quarter by students, with a teacher or without; a teacher knows more than
+there is time for. The last tenth of that quarter is the test. Users are the log's sessions. All
+items are ranked. An arm's weights are those of its best validation; the test is ranked once.
 
 Arms: `teacher`, the wide model; `alone`, the small one without a teacher; `taught`, the small one
 as `tidemill distill` makes it; and one for each part of it, to see what it brings. What `taught`
@@ -52,7 +52,7 @@ USERS = 64
 
 CONFIG = PretrainConfig(
     steps=STEPS,
-    epochs=6,
+    epochs=5,
     batch=64,
     rate=3e-3,
     warmup=100,
@@ -67,7 +67,7 @@ TAUGHT = DistillConfig()
 ARMS: dict[str, dict[str, Any]] = {
     "alone": {},
     "taught": {"distill": TAUGHT},
-    "strongly": {"distill": msgspec.structs.replace(TAUGHT, weight=4.0)},
+    "gently": {"distill": msgspec.structs.replace(TAUGHT, weight=1.0)},
     "ranking": {"distill": msgspec.structs.replace(TAUGHT, ranking=0.2)},
     "start": {"distill": msgspec.structs.replace(TAUGHT, weight=0.0)},
     "divergence": {"distill": msgspec.structs.replace(TAUGHT, start=False)},
@@ -279,12 +279,12 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--events", type=int, default=60_000, help="newest events of the log")
-    parser.add_argument("--newest", type=int, help="of these, what students learn  [all]")
-    parser.add_argument("--epochs", type=int, default=6, help="of students, at most")
+    parser.add_argument("--events", type=int, default=120_000, help="newest events of the log")
+    parser.add_argument("--newest", type=int, default=30_000, help="of these, what students learn")
+    parser.add_argument("--epochs", type=int, default=16, help="of students, at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["alone", "taught"])
-    parser.add_argument("--width", type=int, default=16, help="of students")
+    parser.add_argument("--width", type=int, default=48, help="of students")
     parser.add_argument("--keep", type=Path, help="folder of the bases; a second run reads them")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     asked = parser.parse_args(arguments)
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str]) -> None:
     if not path.is_file():
         parser.error(f"TIDEMILL_DATA must name the folder that holds {FILE}")
     torch.set_num_threads(1)
-    data = split(path, asked.events, asked.newest or asked.events)
+    data = split(path, asked.events, asked.newest)
     student = ModelConfig(width=asked.width, layers=1, heads=2, transformer_steps=STEPS)
     with tempfile.TemporaryDirectory() as aside:
         for seed in asked.seeds:

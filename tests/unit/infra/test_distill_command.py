@@ -58,7 +58,7 @@ def test_a_base_becomes_a_smaller_base(log: Path, tmp_path: Path) -> None:
     assert model.width == 8
     about = msgspec.json.decode((tmp_path / "small" / "tidemill.json").read_bytes(), type=About)
     assert about.steps == 5
-    assert about.figures["config"]["distill"]["weight"] == 1.0
+    assert about.figures["config"]["distill"]["weight"] == 4.0
 
     again = call("distill", base, "--data", str(log), "-o", small, *FAST)
     assert "epoch   1" not in again.stderr

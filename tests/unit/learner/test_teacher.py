@@ -80,7 +80,7 @@ def agreeing(config: DistillConfig, logits: torch.Tensor, taught: torch.Tensor) 
 
 def test_a_student_that_answers_like_its_teacher_loses_nothing() -> None:
     taught = torch.randn(4, ITEMS, generator=torch.Generator().manual_seed(0))
-    config = DistillConfig(temperature=3.0)
+    config = DistillConfig(weight=1.0, temperature=3.0)
     assert agreeing(config, taught + 1.7, taught) == pytest.approx(0, abs=1e-3)
     assert agreeing(config, -taught, taught) > 0.1
 
@@ -102,7 +102,7 @@ def test_the_sampled_rest_is_the_whole_one_in_the_mean() -> None:
         np.repeat(np.arange(200), 1 + np.arange(200) // 20).astype(np.int32), 200
     )
     both = torch.randn(2, 200, generator=torch.Generator().manual_seed(2))
-    lists, config = SoftLists.empty(1, listed=10), DistillConfig(temperature=1.0)
+    lists, config = SoftLists.empty(1, listed=10), DistillConfig(weight=1.0)
     lists.put(np.arange(1), both[:1], 1.0)
     listed = both[1:].gather(1, torch.from_numpy(lists.rows_NK).long())
     every = Columns(np.arange(200), np.ones(200), torch.zeros(1, dtype=torch.long))
