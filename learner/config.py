@@ -298,15 +298,19 @@ class ReviewConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         bool, Meta(description="off: hashed n-grams alone read, with no pretrained weights")
     ] = True
     adapters: Annotated[
-        bool, Meta(description="off: the encoder is read as it is, at a third of the time")
-    ] = True
+        bool,
+        Meta(
+            description="learn the encoder's last layers too, by an adapter per task; off: its "
+            "vectors are read as they are, at about a quarter of the time"
+        ),
+    ] = False
     adapter: Annotated[
         Literal["lora", "adalora"],
         Meta(description="one rank for all places, or one that is shared out among them"),
     ] = "lora"
     layers: Annotated[
         int, Meta(ge=1, le=48, description="last layers of the encoder that have adapters")
-    ] = 1
+    ] = 2
     rank: Annotated[int, Meta(ge=1, le=256, description="rank of the adapters")] = 8
     max_tokens: Annotated[
         int, Meta(ge=8, le=512, description="of a longer review, beginning and end are read")

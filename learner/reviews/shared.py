@@ -89,6 +89,9 @@ class SharedEncoder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + len(self.adapters))
             upper = Upper(copy.deepcopy(self._last, own))
+            for module in upper.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = self.config.dropout
             self.adapters[name] = get_peft_model(upper, _adapter(self.config), adapter_name=name)
         return self.adapters[name].to(self.device)
 

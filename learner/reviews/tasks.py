@@ -62,9 +62,11 @@ class Task:
         return out
 
     def learn(self, tokens: Sequence[Tokens], wanted_N: Tensor) -> None:
-        """One step."""
+        """One step; what dropout leaves out follows from the seed and the number of the step."""
         self.body.train()
-        out = self.head(self.drop(self.body(*self.shared.together(tokens))))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.shared.seed + self.steps)
+            out = self.head(self.drop(self.body(*self.shared.together(tokens))))
         self.adam.zero_grad(set_to_none=True)
         self.loss(out, wanted_N.to(self.shared.device)).backward()  # type: ignore[no-untyped-call]
         self.adam.step()
@@ -74,10 +76,10 @@ class Task:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Weights, moments, and the number of steps."""
-        kept = {name: p.detach().cpu().numpy() for name, p in self.learnt.items()}
+        kept = {name: p.detach().cpu().numpy().copy() for name, p in self.learnt.items()}
         for name, p in self.learnt.items():
             for moment, value in self.adam.state.get(p, {}).items():
-                kept[f"{moment}.{name}"] = value.cpu().numpy()
+                kept[f"{moment}.{name}"] = value.cpu().numpy().copy()
         return kept | {"steps": np.array([self.steps])}
 
     @torch.no_grad()

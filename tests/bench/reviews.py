@@ -39,7 +39,6 @@ LOGS = (
 )
 BATCH = 32
 NGRAMS = ReviewConfig(encoder=False)
-FROZEN = ReviewConfig(adapters=False)
 CPU = EncoderConfig(device="cpu")
 
 Line = dict[str, object]
@@ -255,12 +254,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--logs", nargs="+", default=list(LOGS))
     parser.add_argument("--head", type=int, default=0, help="first reviews of each; 0: all")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=["bars"])
-    parser.add_argument("--no-adapters", action="store_true", help="the encoder as it is")
+    parser.add_argument("--adapters", action="store_true", help="learn the encoder's adapters")
     parser.add_argument("--no-encoder", action="store_true", help="n-grams alone")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    config = FROZEN if asked.no_adapters else NGRAMS if asked.no_encoder else ReviewConfig()
+    config = NGRAMS if asked.no_encoder else ReviewConfig(adapters=asked.adapters)
     for part in asked.parts:
         for name in asked.logs if part not in NO_LOG else [""]:
             for line in PARTS[part](name, asked.head, config):
