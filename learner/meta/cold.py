@@ -36,7 +36,7 @@ class Pulse:
     >>> pulse = Pulse()
     >>> pulse.learn(np.array([1, 1, 0]), items=3)
     >>> pulse.counts_WI[0].round(2).tolist()
-    [0.99, 1.97, 0.0]
+    [0.99, 1.98, 0.0]
     """
 
     def __init__(self) -> None:

@@ -202,10 +202,11 @@ class Prototypes:
         c = self.names.index(name)
         fade = np.float32(np.exp(-len(mapped_NE) / self.memory))
         self._sums_CE[c] = fade * self._sums_CE[c] + np.float32(weight) * mapped_NE.sum(axis=0)
-        self._count_C[c] = fade * self._count_C[c] + np.float32(abs(weight) * len(mapped_NE))
+        self._count_C[c] = fade * self._count_C[c] + np.float32(weight * len(mapped_NE))
 
     def tell(self, mapped_NE: NDArray[np.float32]) -> list[str]:
         """The class of each."""
-        means_CE = self._sums_CE / np.maximum(self._count_C, 1e-9)[:, None]
+        # What is taken back counts less than nothing: the mean moves away from it.
+        means_CE = self._sums_CE / np.maximum(self._count_C, 0.1)[:, None]
         far_NC = ((mapped_NE[:, None] - means_CE) ** 2).sum(axis=2)
         return [self.names[c] for c in far_NC.argmin(axis=1)]

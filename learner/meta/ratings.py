@@ -115,7 +115,7 @@ def item_means(
     """Each item's rating above or below the mean, shrunk towards none.
 
     >>> task = Rated(np.array([0, 1, 1]), np.array([5.0, 2.0, 2.0], np.float32))
-    >>> item_means([task], 3, shrunk_by=0.5).round(2).tolist()
+    >>> [round(float(x), 2) for x in item_means([task], 3, shrunk_by=0.5)]
     [1.33, -0.8, 0.0]
     """
     item_N = np.concatenate([task.items_N for task in tasks])
