@@ -19,6 +19,7 @@ from infra.commands.distill import distill
 from infra.commands.evaluate import evaluate
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
+from infra.commands.reviews import reviews
 from infra.commands.stack import demo, up, worker
 from infra.commands.users import forget, user
 from stream.errors import (
@@ -49,6 +50,7 @@ for command in (
     user,
     forget,
     describe,
+    reviews,
     evaluate,
     pretrain,
     distill,
