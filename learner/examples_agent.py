@@ -282,8 +282,9 @@ class ExamplesAgent:
         async with self.lock:
             self._waiting = [e for e in self._waiting if e.user_id not in user_ids]
             forget_users(self._learner, user_ids)
-            for user_id in user_ids if self._reader is not None else ():
-                self._reader.forget(user_id)
+            if self._reader is not None:
+                for user_id in user_ids:
+                    self._reader.forget(user_id)
         await self.publish()
         await asyncio.to_thread(only_newest, self._checkpoints)
 

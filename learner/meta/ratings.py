@@ -71,7 +71,7 @@ class RatingModel(nn.Module):
 
     def features(self, items_BN: Tensor) -> Tensor:
         """What the head is multiplied with, (B, N, 1 + D)."""
-        rows_U, at_BN = items_BN.unique(return_inverse=True)
+        rows_U, at_BN = torch.unique(items_BN, return_inverse=True)
         vector_UD = self.own_ID[rows_U] + self.text_IE[rows_U] @ self.project_DE.T
         vector_UD = nn.functional.dropout(vector_UD, self.config.dropout, self.training)
         known_UD = torch.cat([self.mean_I[rows_U, None], vector_UD], dim=1)

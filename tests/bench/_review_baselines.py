@@ -86,5 +86,5 @@ def _vectors(
     texts: Sequence[str], known_N: NDArray[np.bool_], start: int, end: int, words: int
 ) -> tuple[object, object]:
     rare = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, words), min_df=2)
-    before = rare.fit_transform([texts[n] for n in np.flatnonzero(known_N[:start])])
+    before = rare.fit_transform([texts[int(n)] for n in np.flatnonzero(known_N[:start])])
     return before, rare.transform(texts[start:end])

@@ -68,8 +68,8 @@ class Broker:
             example = {"user_id": user_id, "event_id": event_id}
             self.out += [("events", json_encode(example)), ("examples", msgpack_encode(example))]
             timings = {"features_ms": 1.0, "score_ms": 2.0, "total_ms": 3.0}
-            push = {"user_id": user_id, "seen_event_id": event_id, "trigger": "event"}
-            push = {**push, "timings": timings}
+            push: dict[str, Any] = {"user_id": user_id, "seen_event_id": event_id}
+            push |= {"trigger": "event", "timings": timings}
             self.out.append(("recommendations", json_encode(push)))
         self.late = []
         return found
