@@ -284,7 +284,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--epochs", type=int, default=16, help="of students, at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["alone", "taught"])
-    parser.add_argument("--width", type=int, default=48, help="of students")
+    parser.add_argument("--width", type=int, default=32, help="of students")
     parser.add_argument("--keep", type=Path, help="folder of the bases; a second run reads them")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of a table")
     asked = parser.parse_args(arguments)
