@@ -3,7 +3,7 @@
 `online` learns each micro-batch after it was ranked; `prior` is the same without what was learnt
 by gradient; `frozen` learns the history only; `retrained-daily` learns at the end of each day of
 the stream; `no-transformer` is the online learner without one; `stacking` is a simpler learner: one
-small net that corrects the fixed prior.
+small net that corrects the fixed prior. `VARIANTS` are the online learner with one setting changed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from learner.rank_by import rank_by
 from stream.events import Example, ItemVector
 
 LEARNERS = ("prior", "frozen", "retrained-daily", "stacking", "no-transformer", "online")
+
+VARIANTS = ("newcomers", "uncleaned", "trusting")
+"""With a layer for users' first events, with noise learnt, with new users believed."""
 
 DAY_MS = 86_400_000
 
@@ -65,11 +68,30 @@ def play_learner(rows: Iterable[str], course: Course) -> dict[str, Played]:
     for name, config in (
         ("stacking", stacking(course.config)),
         ("no-transformer", without_transformer(course.config)),
+        *((name, variant(name, course.config)) for name in VARIANTS),
     ):
         if name in wanted:
             run = _Run(name, replace(course, config=config))
             played[name] = run.online(run.frozen().score_s)["online"]
     return {name: one for name, one in played.items() if name in wanted}
+
+
+def variant(name: str, config: LearnerConfig) -> LearnerConfig:
+    """The learner's numbers with one thing changed.
+
+    >>> variant("newcomers", LearnerConfig()).meta.few
+    1
+    >>> variant("uncleaned", LearnerConfig()).cleaning.on
+    False
+    """
+    replaced = msgspec.structs.replace
+    match name:
+        case "newcomers":
+            return replaced(config, meta=replaced(config.meta, few=1))
+        case "uncleaned":
+            return replaced(config, cleaning=replaced(config.cleaning, on=False))
+        case _:
+            return replaced(config, trust=replaced(config.trust, on=False))
 
 
 def without_transformer(config: LearnerConfig) -> LearnerConfig:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.baselines.lineup import FAMILIES
 from learner.config import LearnerConfig
-from learner.evaluation_learner import LEARNERS, Course, Detectors, play_learner
+from learner.evaluation_learner import LEARNERS, VARIANTS, Course, Detectors, play_learner
 from learner.evaluation_log import Protocol, Recorded, record
 from learner.evaluation_pretraining import PRETRAINING
 from learner.evaluation_rows import SEEDED, Played, Progress, play_family
@@ -47,6 +47,9 @@ from stream.events import Event
 
 ROWS = (*FAMILIES, *LEARNERS)
 """All rows, in the order of the table."""
+
+ON_DEMAND = (*ROWS, *VARIANTS)
+"""Those as well that are only played where they are named."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +135,7 @@ def evaluate(
     catalog
         The items that are announced before the first event. It is not changed.
     rows
-        Some of `ROWS`.
+        Some of `ON_DEMAND`.
     protocol
         How the log is cut and what may be known.
     config
@@ -152,8 +155,8 @@ def evaluate(
     ValueError
         If there is no such row, or nothing to stream.
     """
-    if strange := [name for name in rows if name not in ROWS]:
-        message = f"no row called {', '.join(strange)}: choose from {', '.join(ROWS)}"
+    if strange := [name for name in rows if name not in ON_DEMAND]:
+        message = f"no row called {', '.join(strange)}: choose from {', '.join(ON_DEMAND)}"
         raise ValueError(message)
     protocol, config = protocol or Protocol(), config or LearnerConfig()
     log = record(events, catalog, protocol)
@@ -168,14 +171,14 @@ def evaluate(
         for seed in range(seeds if name in SEEDED else 1):
             played = play_family(name, log, config.seed + seed, progress)
             runs.setdefault(name, []).append(max(played, key=_ndcg))
-    learners = [name for name in LEARNERS if name in rows]
+    learners = [name for name in (*LEARNERS, *VARIANTS) if name in rows]
     for seed in range(seeds if learners else 0):
         seeded = msgspec.structs.replace(config, seed=config.seed + seed)
         course = Course(log, catalog, seeded, detectors, progress, pretraining)
         for name, one in play_learner(learners, course).items():
             runs.setdefault(name, []).append(one)
     had = log.had_before() & log.mask_consumed
-    kept = [name for name in ROWS if name in runs]
+    kept = [name for name in ON_DEMAND if name in runs]
     ranks = {name: [np.where(had, MISS, one.rank_N) for one in runs[name]] for name in kept}
     gain = {name: np.mean([gains(rank_N) for rank_N in ranks[name]], axis=0) for name in kept}
     return Evaluation(

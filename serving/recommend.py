@@ -39,6 +39,7 @@ from stream.events import (
     Request,
     Step,
 )
+from stream.metrics import EXPLORED_PLACES
 
 _TITLE_CHARS = 200
 """Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
@@ -161,6 +162,7 @@ class Recommender:
             )
             scores_P = scores_BP[row][: len(rows_P)]
             if rows_P is not best_P:
+                EXPLORED_PLACES.inc(int((~np.isin(rows_P, best_P)).sum()))
                 scores_P = scores_of(rows_P, rows_BK[row], scores_BK[row])
             if len(rows_P) < ask.k:
                 rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))

@@ -139,6 +139,11 @@ LEARNER_NOISE = Gauge(
     ["reason"],
     registry=REGISTRY,
 )
+EXPLORED_PLACES = Counter(
+    "tidemill_explored_places_total",
+    "Places of lists that were given to new items, to find out who takes them.",
+    registry=REGISTRY,
+)
 READ_REVIEWS = Counter(
     "tidemill_read_reviews_total",
     "Reviews by what their words say. A rise of negative ones means that something is wrong with "

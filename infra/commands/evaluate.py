@@ -22,7 +22,11 @@ Examples:
 )
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @settings_options()
-@click.option("--models", metavar="A,B,…", help="Some of the table's rows; all without it.")
+@click.option(
+    "--models",
+    metavar="A,B,…",
+    help="Some rows; all but newcomers, uncleaned and trusting without it.",
+)
 @click.option(
     "--history",
     type=click.FloatRange(0, 1, max_open=True),
@@ -89,14 +93,15 @@ def evaluate(
     from learner.drift_river import default_detectors
     from learner.encoder import TextEncoder
     from learner.evaluation_log import Protocol
-    from learner.prequential import ROWS
+    from learner.prequential import ON_DEMAND, ROWS
     from learner.prequential import evaluate as play
     from stream.errors import SettingsError
     from stream.formats import open_log
 
     rows = tuple(name.strip() for name in models.split(",")) if models else ROWS
-    if strange := [name for name in rows if name not in ROWS]:
-        message = f"--models: no row called {', '.join(strange)}; choose from {', '.join(ROWS)}"
+    if strange := [name for name in rows if name not in ON_DEMAND]:
+        names = ", ".join(ON_DEMAND)
+        message = f"--models: no row called {', '.join(strange)}; choose from {names}"
         raise SettingsError(message)
     config = settings.section(LearnerConfig)
     torch.set_num_threads(config.threads or torch.get_num_threads())

@@ -318,9 +318,48 @@ LEARNER = Row(
     ),
 )
 
+REVIEWS = Row(
+    "Reviews",
+    (
+        Panel(
+            "Reviews by what they say",
+            "What the words of reviews sound like, whatever their stars. A rise of negative ones "
+            "means that something is wrong with what was sold.",
+            (Query(rate("tidemill_read_reviews_total", "sentiment"), "{{sentiment}}"),),
+        ),
+        Panel(
+            "Stars off, median and 90th percentile",
+            "How far a review's words are from its rating, before it is learnt. A rise means "
+            "another language, or ratings that say nothing.",
+            (
+                Query(quantile(0.5, "tidemill_reader_error_stars"), "median"),
+                Query(quantile(0.9, "tidemill_reader_error_stars"), "90th percentile"),
+            ),
+        ),
+        Panel(
+            "Readings heard by profiles",
+            "Readings that reached their user's profile. A rise in `passed` means that their users "
+            "are forgotten or unknown.",
+            (Query(rate("tidemill_profile_readings_total", "outcome"), "{{outcome}}"),),
+        ),
+        Panel(
+            "Examples that teach nothing",
+            "Events that no shopper means, by reason, since the learner's start. A rise means a "
+            "script at work, or a page that reports twice.",
+            (Query("tidemill_learner_noise_examples", "{{reason}}"),),
+        ),
+    ),
+)
+
 SERVING = Row(
     "Serving",
     (
+        Panel(
+            "Places for new items",
+            "Places of lists in which new items are tried out. A rise means that many items came, "
+            "or a larger `serving.explore_share`.",
+            (Query(rate("tidemill_explored_places_total"), "places"),),
+        ),
         Panel(
             "Answers by path",
             "Recommendations sent, by the way they were made and what asked for them. A rise "
@@ -359,5 +398,5 @@ SERVING = Row(
     ),
 )
 
-ROWS = (OVERVIEW, STREAM, LEARNER, SERVING)
+ROWS = (OVERVIEW, STREAM, LEARNER, REVIEWS, SERVING)
 """The dashboard from top to bottom."""

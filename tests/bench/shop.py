@@ -21,7 +21,8 @@ from learner.encoder import TextEncoder
 from learner.evaluation_log import Protocol
 from learner.prequential import Evaluation, evaluate
 from stream.events import Event, json_encode
-from stream.shop import Shop
+from stream.shop import Shop, ShopConfig
+from stream.shop_words import Language
 
 ROWS = ("popularity", "covisitation", "blend", "prior", "stacking", "no-transformer", "online")
 
@@ -30,9 +31,9 @@ BATCH = 32
 times three. The demo learns in smaller steps, a busy shop in larger ones."""
 
 
-def shop_log(seed: int, events: int) -> tuple[list[Event], Shop]:
+def shop_log(seed: int, events: int, language: Language = "en") -> tuple[list[Event], Shop]:
     """The first clean events of a shop, and the shop after them."""
-    shop = Shop(seed)
+    shop = Shop(seed, ShopConfig(language=language))
     return shop.clean_events(events), shop
 
 
@@ -50,9 +51,10 @@ def measure(
     *,
     rows: Sequence[str] = ROWS,
     batch: int = BATCH,
+    language: Language = "en",
 ) -> Evaluation:
     """Play one shop's first events to the learner and to the baselines."""
-    log, shop = shop_log(seed, events)
+    log, shop = shop_log(seed, events, language)
     catalog = shop_catalogue(shop, encoder, config.encoder.width)
     config = msgspec.structs.replace(config, seed=seed)
     return evaluate(log, catalog, rows, protocol=Protocol(history=0.0, batch=batch), config=config)
@@ -65,6 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--rows", nargs="+", default=list(ROWS))
+    parser.add_argument("--language", choices=("en", "zh"), default="en")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -73,7 +76,15 @@ def main(arguments: Sequence[str]) -> None:
     lines: list[dict[str, float]] = []
     for seed in asked.seeds:
         began = time.perf_counter()
-        found = measure(seed, asked.events, encoder, config, rows=asked.rows, batch=asked.batch)
+        found = measure(
+            seed,
+            asked.events,
+            encoder,
+            config,
+            rows=asked.rows,
+            batch=asked.batch,
+            language=asked.language,
+        )
         ndcg10 = {row.model: round(row.ndcg10, 4) for row in found.rows}
         seconds = round(time.perf_counter() - began, 1)
         _say(asked.json, {"seed": seed, "events": asked.events} | ndcg10, seconds)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from learner.evaluation_learner import VARIANTS
 from learner.evaluation_log import Protocol
 from learner.prequential import ROWS, Evaluation, evaluate
 from tests.unit.learner.evaluation_logs import CONFIG, DAY_MS, Rows, catalogue, chain, log_of
@@ -46,6 +47,12 @@ def test_what_comes_next_is_found_by_those_who_look_at_the_last_item() -> None:
     assert best is not None and best.model == "covisitation"
     low, high = found.lead("covisitation", over="popularity")
     assert 0.2 < low <= high
+
+
+def test_variants_are_played_on_demand() -> None:
+    found = played(chain(20), ("online", *VARIANTS), history=0.5)
+    assert [row.model for row in found.rows] == ["online", *VARIANTS]
+    assert not set(VARIANTS) & set(ROWS)
 
 
 @pytest.mark.parametrize("model", ROWS)
