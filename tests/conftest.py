@@ -13,11 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from infra.broker import EmbeddedKafka
 from infra.tether import tethered
 from stream.connect import KafkaConfig
 from tests.certificates import Authority
+
+# A deadline says how busy the machine is, not what the code does.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 REPOSITORY = Path(__file__).parent.parent
 
