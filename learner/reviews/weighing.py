@@ -57,7 +57,7 @@ class Weighing:
     >>> said = np.stack([stars - ANCHOR, chance.normal(size=400)], axis=1)
     >>> for start in range(0, 400, 40):
     ...     part = slice(start, start + 40)
-    ...     weighing.learn(said[part], np.where(stars[part] > 3, 2, 0), stars[part])
+    ...     _ = weighing.learn(said[part], np.where(stars[part] > 3, 2, 0), stars[part])
     >>> weighing.read(np.array([[-2.0, 1.0], [1.0, -1.0]]))[1].round().tolist()
     [2.0, 5.0]
     """

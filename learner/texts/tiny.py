@@ -50,7 +50,7 @@ class Tiny(NamedTuple):
     rate: float = 2e-3
 
 
-def make_tokenizer(texts: Sequence[str], pieces: int, encoder: str = "") -> Tokenizer:
+def word_pieces(texts: Sequence[str], pieces: int, encoder: str = "") -> Tokenizer:
     """The encoder's word pieces that are frequent in some texts, and every single letter."""
     folder = Path(find_model(encoder or EncoderConfig().model))
     whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -92,7 +92,7 @@ def make_tiny(
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: PLC0415
 
     shape = shape or Tiny()
-    kept = make_tokenizer([*texts, *map(prompt, facts)], shape.vocabulary)
+    kept = word_pieces([*texts, *map(prompt, facts)], shape.vocabulary)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=kept, bos_token=_BEGIN, eos_token=_END, pad_token=_PAD, unk_token=_UNKNOWN
     )
