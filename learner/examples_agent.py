@@ -26,13 +26,15 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import msgspec
+
 from learner.cleaning import REASONS
 from learner.forget import forget_users, only_newest
 from learner.held import held_bytes
 from learner.online import LearnReport, OnlineLearner
 from learner.reading import ReadsReviews, read_reviews
 from learner.referee import for_serving
-from learner.snapshot import Snapshots
+from learner.snapshot import Saved, Snapshots
 from learner.state import READER, load_learner, part, save_learner, under
 from learner.versions_agent import VersionsAgent
 from stream.app import Delivery
@@ -160,10 +162,20 @@ class ExamplesAgent:
         if saved is None:
             return
         load_learner(self._learner, saved)
-        if self._reader is not None:
-            self._reader.load(part(READER, saved.arrays))
+        self._restore_reader(saved)
         self._versions.resume(saved.meta)
         log.info("goes on from a checkpoint: %d examples learnt", self._learner.learnt)
+
+    def _restore_reader(self, saved: Saved) -> None:
+        """What was learnt of reviews, unless nobody read them then, or by other settings."""
+        arrays = part(READER, saved.arrays)
+        if self._reader is None or not arrays:
+            return
+        now = msgspec.json.decode(msgspec.json.encode(self._config))
+        if any(saved.meta["config"].get(name) != now[name] for name in ("reviews", "encoder")):
+            log.warning("the reader of reviews begins anew: its settings have changed")
+            return
+        self._reader.load(arrays)
 
     def start_offsets(self) -> Mapping[int, int]:
         """Where to read `examples` on, by partition: after the last one that is learnt for sure."""

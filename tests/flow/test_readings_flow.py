@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from features.interest import InterestConfig
 from features.profile_state import decode
 from features.readings_agent import ReadingsAgent
+from learner.config import LearnerConfig, ReviewConfig
 from learner.examples_agent import ExamplesAgent
 from learner.online import OnlineLearner
 from learner.reviews.readings import Readings
@@ -114,15 +115,17 @@ def reviews(start: int, end: int) -> list[Run]:
 class Learner:
     """One life of the learner role, with a reader."""
 
-    def __init__(self, folder: Path, wire: Wire) -> None:
+    def __init__(
+        self, folder: Path, wire: Wire, config: LearnerConfig = CONFIG, *, reads: bool = True
+    ) -> None:
         self.wire, self.reader = wire, WordReader()
         self.agent = ExamplesAgent(
             kafka=KafkaConfig(),
-            learner=OnlineLearner(catalogue(), CONFIG),
+            learner=OnlineLearner(catalogue(), config),
             publisher=wire,
             folder=folder,
             clock=ManualClock(),
-            reader=self.reader,
+            reader=self.reader if reads else None,
         )
         self.agent.restore()
 
@@ -149,6 +152,21 @@ def test_reviews_are_read_published_and_learnt_once(tmp_path: Path) -> None:
         await second.agent.publish()
         assert [one.offset for one in second.readings()] == list(range(1, 60, 2))
         assert second.reader.taught == [f"{GOOD} {n}" for n in range(1, 60, 2)]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("changed", ["from nobody", "by other settings"])
+def test_a_reader_begins_anew_where_nobody_read_or_otherwise(tmp_path: Path, changed: str) -> None:
+    async def story() -> None:
+        first = Learner(tmp_path, Wire(), reads=changed != "from nobody")
+        await first.take(reviews(0, 40))
+        await first.agent.publish()
+        other = msgspec.structs.replace(CONFIG, reviews=ReviewConfig(ngram_bits=12))
+        second = Learner(tmp_path, Wire(), CONFIG if changed == "from nobody" else other)
+        assert second.reader.taught == []
+        await second.take(reviews(0, 60))
+        assert len(second.reader.taught) == 10  # those that the learner has not learnt
 
     asyncio.run(story())
 
