@@ -107,6 +107,7 @@ def add_learner(
         await follower.loaded.wait()
         await asyncio.to_thread(agent.restore)
         restored.set()
+        await asyncio.to_thread(agent.prepare)
 
     async def tick() -> None:
         await restored.wait()

@@ -166,6 +166,11 @@ class ExamplesAgent:
         self._versions.resume(saved.meta)
         log.info("goes on from a checkpoint: %d examples learnt", self._learner.learnt)
 
+    def prepare(self) -> None:
+        """Load what the first review would have to wait for."""
+        if self._reader is not None:
+            self._reader.prepare()
+
     def _restore_reader(self, saved: Saved) -> None:
         """What was learnt of reviews, unless nobody read them then, or by other settings."""
         arrays = part(READER, saved.arrays)

@@ -16,6 +16,9 @@ from stream.metrics import READ_REVIEWS, READER_ERROR
 class ReadsReviews(Protocol):
     """A reader of reviews, as `learner.reviews.reader.ReviewReader` is one."""
 
+    def prepare(self) -> None:
+        """Load what takes time to load, from any thread."""
+
     def read(
         self,
         texts: Sequence[str],

@@ -10,6 +10,7 @@ puts them together. What has no rating can be learnt by a guess of which the rea
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -112,6 +113,7 @@ class ReviewReader:
         self.biases = Biases(shrink=3.0, most=1_000_000)
         self.memory = Memory(config.replay_size, config.replay_tokens)
         self.pretrained: _Pretrained | None = None
+        self._loading = threading.Lock()
         speaks = [3, 1, 1]  # n-grams' sentiment and rating, what is usual
         self._pretrains = config.encoder and bool(encoder.model)
         speaks += [3, 1] * (self._pretrains * (1 + config.adapters))
@@ -172,13 +174,19 @@ class ReviewReader:
         self._pass = _Pass(key, self.steps, bags, tokens, vector_N2E, said_NF)
         return self._pass
 
+    def prepare(self) -> None:
+        """Load the encoder, so that the first review need not wait; from any thread."""
+        if self._pretrains:
+            self._loaded()
+
     def _loaded(self) -> _Pretrained:
-        if self.pretrained is None:
-            shared = SharedEncoder(self.encoder, self.config, self.device, self.seed)
-            vectors = VectorReader(2 * shared.width, HOLD, MEMORY)
-            adapters = AdapterReader(shared, self.config) if self.config.adapters else None
-            self.pretrained = _Pretrained(shared, vectors, adapters)
-        return self.pretrained
+        with self._loading:
+            if self.pretrained is None:
+                shared = SharedEncoder(self.encoder, self.config, self.device, self.seed)
+                vectors = VectorReader(2 * shared.width, HOLD, MEMORY)
+                adapters = AdapterReader(shared, self.config) if self.config.adapters else None
+                self.pretrained = _Pretrained(shared, vectors, adapters)
+            return self.pretrained
 
     def learn(
         self,

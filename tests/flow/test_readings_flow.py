@@ -61,6 +61,9 @@ class WordReader:
     def __init__(self) -> None:
         self.taught: list[str] = []
 
+    def prepare(self) -> None:
+        pass
+
     def read(
         self,
         texts: Sequence[str],
