@@ -77,6 +77,7 @@ class User:
             user_events=self.events,
             rating=event.rating,
             seen=seen,
+            text="\n".join(part for part in (event.title, event.text) if part).strip(),
         )
         self._remember(event, later=len(self.steps) - len(before))
         self.partition, self.offset = partition, offset

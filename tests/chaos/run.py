@@ -55,6 +55,8 @@ SETTINGS: dict[str, object] = {
     "serving.session_timeout_s": SESSION_S,
     # Less work for two cores; nothing that a promise rests on.
     "learner.model.transformer": False,
+    # A reading counts from when it is heard on: no single pass over the log can tell when that was.
+    "learner.reviews.on": False,
     "learner.train.replays": 0,
     "learner.train.replay_size": 256,
     "learner.train.judged": 4,

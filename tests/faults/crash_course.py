@@ -54,6 +54,8 @@ SETTINGS: Mapping[str, object] = {
     "metrics.serving": -1,
     # Less work; nothing that a promise rests on.
     "learner.model.transformer": "false",
+    # A reading counts from when it is heard on: no single pass over the log can tell when that was.
+    "learner.reviews.on": "false",
     "learner.train.replays": 0,
     "learner.train.replay_size": 256,
     "learner.train.judged": 4,
