@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra.demo.reading import read_topic
-from learner.config import TextsConfig
 from learner.texts.checker import Fault, faults
+from learner.texts.config import TextsConfig
 from learner.texts.facts import Facts, facts_of
 from learner.texts.hearing import Hearing
 from learner.texts.speaker import make_speaker

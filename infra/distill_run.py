@@ -10,9 +10,9 @@ from infra.pretraining_run import EPOCHS, Bar, prepare
 from learner.base import save_base
 from learner.behaviour import Behaviour
 from learner.config import LearnerConfig
+from learner.device import pick_device
 from learner.pretraining_config import DistillConfig, PretrainConfig, PretrainReport
 from learner.pretraining_kept import pretrain_kept
-from learner.ranker import pick_device
 from learner.teacher import Teacher, body_parameters
 from learner.tower import Residuals
 from stream.errors import SettingsError

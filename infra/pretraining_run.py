@@ -17,12 +17,12 @@ from infra.evaluation_run import load_catalogue, load_events
 from learner.base import save_base
 from learner.behaviour import Behaviour
 from learner.config import LearnerConfig
+from learner.device import pick_device
 from learner.encoder import TextEncoder
 from learner.meta.trained import FILE, to_bytes, train_meta
 from learner.pretraining import Pretraining
 from learner.pretraining_config import Epoch, Moment, PretrainConfig, PretrainReport
 from learner.pretraining_kept import pretrain_kept
-from learner.ranker import pick_device
 from learner.sequences import Sequences, sequences_of
 from learner.tower import Residuals
 from stream.events import Event, ItemVector

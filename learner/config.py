@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from learner.device import Device
 from learner.meta.config import MetaConfig
-
-Device = Literal["auto", "cpu", "cuda"]
+from learner.reviews.config import ReviewConfig
+from learner.texts.config import TextsConfig
 
 UpdateRuleName = Literal[
     "single", "cumulative", "pull", "steady", "two-speeds", "distillation", "full", "items"
@@ -252,109 +253,6 @@ class TrustConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "much: fewer hold back what new users like better, more is a farm's gain",
         ),
     ] = 1.5
-
-
-class TextsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Sentences about items: templates, and a model that words facts where one is named."""
-
-    model: Annotated[
-        str,
-        Meta(
-            description="a causal or encoder-decoder language model with safetensors weights: a "
-            "folder or a Hugging Face name; empty: templates alone, which quote"
-        ),
-    ] = ""
-    adapter: Annotated[
-        str, Meta(description="a file of a learnt adapter (safetensors); empty: none yet")
-    ] = ""
-    language: Annotated[
-        Literal["en", "de", "fr", "es", "zh"],
-        Meta(description="of which the checker knows the words that claim nothing"),
-    ] = "en"
-    agreement: Annotated[
-        int, Meta(ge=1, le=1000, description="shoppers who have to say a word to be quoted with it")
-    ] = 3
-    drafts: Annotated[
-        int, Meta(ge=1, le=64, description="drafts tried before a template speaks")
-    ] = 4
-    prompt: Annotated[
-        int, Meta(ge=8, le=4096, description="word pieces of facts that the model is told")
-    ] = 32
-    pieces: Annotated[
-        int, Meta(ge=8, le=4096, description="word pieces of a text that it learns, or writes")
-    ] = 64
-    rank: Annotated[int, Meta(ge=1, le=256, description="rank of the adapter")] = 8
-    rate: Annotated[float, Meta(gt=0, description="step size of the adapter (AdamW)")] = 3e-3
-    decay: Annotated[float, Meta(ge=0, description="weight decay of the adapter")] = 0.01
-    dropout: Annotated[float, Meta(ge=0, lt=1, description="before the adapter")] = 0.0
-    device: Annotated[Device, Meta(description="auto takes CUDA when there is some")] = "auto"
-
-
-class ReviewConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How reviews are read and learnt: n-grams, the encoder as it is, its adapters."""
-
-    on: Annotated[bool, Meta(description="off: reviews count by their stars alone")] = True
-    encoder: Annotated[
-        bool, Meta(description="off: hashed n-grams alone read, with no pretrained weights")
-    ] = True
-    adapters: Annotated[
-        bool,
-        Meta(
-            description="learn the encoder's last layers too, by an adapter per task; off: its "
-            "vectors are read as they are, at about a quarter of the time"
-        ),
-    ] = False
-    adapter: Annotated[
-        Literal["lora", "adalora"],
-        Meta(description="one rank for all places, or one that is shared out among them"),
-    ] = "lora"
-    layers: Annotated[
-        int, Meta(ge=1, le=48, description="last layers of the encoder that have adapters")
-    ] = 2
-    rank: Annotated[int, Meta(ge=1, le=256, description="rank of the adapters")] = 8
-    max_tokens: Annotated[
-        int, Meta(ge=8, le=512, description="of a longer review, beginning and end are read")
-    ] = 96
-    dropout: Annotated[float, Meta(ge=0, lt=1, description="in adapters and heads")] = 0.1
-    l2: Annotated[float, Meta(ge=0, description="weight decay of adapters and heads")] = 0.01
-    rate: Annotated[float, Meta(gt=0, description="step size of the adapters (Adam)")] = 1e-3
-    head_rate: Annotated[float, Meta(gt=0, description="step size of their heads (Adam)")] = 3e-3
-    rows: Annotated[
-        int,
-        Meta(ge=0, le=4096, description="reviews in a step of the adapters, new and replayed"),
-    ] = 32
-    replay_size: Annotated[
-        int, Meta(ge=0, le=100_000, description="reviews kept as n-grams, 2 to 20 kB each")
-    ] = 4096
-    replay_tokens: Annotated[
-        int, Meta(ge=0, le=100_000, description="of each sentiment, kept as tokens, 50 kB each")
-    ] = 256
-    ngram_bits: Annotated[
-        int, Meta(ge=8, le=24, description="log2 of the buckets of n-grams, 36 bytes each, twice")
-    ] = 18
-    ngram_longest: Annotated[
-        int, Meta(ge=1, le=8, description="characters in the longest n-gram")
-    ] = 5
-    ngram_rate: Annotated[float, Meta(gt=0, description="step size of n-grams (Adagrad)")] = 0.2
-    ngram_l2: Annotated[float, Meta(ge=0, description="pull of n-grams' weights to 0")] = 1e-6
-    replays: Annotated[
-        int, Meta(ge=0, le=16, description="replayed steps of n-grams after each new one")
-    ] = 2
-    balance: Annotated[
-        float,
-        Meta(ge=0, le=1, description="0: all reviews count alike; 1: all sentiments do"),
-    ] = 0.5
-    guess_above: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="unrated reviews whose sentiment is so probable are learnt with it; "
-            "above 1 none is",
-        ),
-    ] = 2.0
-    weighed: Annotated[
-        int, Meta(ge=64, le=100_000, description="newest reviews that say how much a reader counts")
-    ] = 4096
 
 
 class LearnerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from learner.config import EncoderConfig
+from learner.device import pick_device
 from learner.huggingface import quiet_auto_classes
 from learner.ngram_vectors import joined, ngram_vectors
-from learner.ranker import pick_device
 from stream.errors import SettingsError
 
 CHARACTER, WORD_PIECE = 1.2, 3.0

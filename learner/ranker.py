@@ -28,6 +28,7 @@ from learner.behaviour import Behaviour, Steps
 from learner.candidates import gather_candidates
 from learner.config import LearnerConfig
 from learner.correction import Correction, Weighing
+from learner.device import pick_device
 from learner.evidence import TOGETHER_FADE
 from learner.experts import Experts
 from learner.features import Words, describe
@@ -53,17 +54,6 @@ PRAISE_FADE = 0.85
 
 CHUNK = 64
 """Users scored at once: more would not fit the cache, fewer would pay Python's price."""
-
-
-def pick_device(name: str) -> torch.device:
-    """CUDA when asked for, or when there is some and nothing else was asked for.
-
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def served(config: LearnerConfig) -> LearnerConfig:

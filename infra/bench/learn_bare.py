@@ -22,9 +22,9 @@ from features.catalog import Catalog
 from learner.batch import histories_of
 from learner.behaviour import Behaviour, Steps
 from learner.config import LearnerConfig
+from learner.device import pick_device
 from learner.last_step import last_hidden
 from learner.negatives import SHARE_FLOOR, draw_columns
-from learner.ranker import pick_device
 from learner.update_rules.choose import make_rule
 from stream.events import Example
 

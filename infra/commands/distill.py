@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.commands.options import settings_options
+from infra.commands.options import settings_options, training_options
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -55,31 +55,7 @@ Examples:
     show_default=True,
     help="Items start as the teacher's, in fewer dimensions.",
 )
-@click.option(
-    "--history",
-    "share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="First share of the log that is used.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the log at most.  [30]")
-@click.option("--patience", type=click.IntRange(min=1), help="Epochs without a gain.  [5]")
-@click.option("--negatives", type=click.IntRange(min=1), help="Sampled items per batch.  [1024]")
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Step size.  [0.001]")
-@click.option(
-    "--holdout",
-    type=click.Choice(["time", "last"]),
-    help="Validate on the log's last events, or on each user's last one.  [time]",
-)
-@click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.  [0]")
-@click.option(
-    "--resume/--no-resume",
-    default=True,
-    show_default=True,
-    help="Go on from the epochs kept in the folder, or begin anew.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON line.")
+@training_options
 def distill(
     base: Path,
     data: Path,

@@ -73,3 +73,42 @@ _OPTIONS: dict[str, Callable[..., Any]] = {
     "prefix": click.option("--prefix", help="Put before every topic's name.  [tidemill.]"),
     "port": click.option("--port", type=int, help="The embedded Kafka's port.  [9092; 0: free]"),
 }
+
+_TRAINING: tuple[Callable[..., Any], ...] = (
+    click.option(
+        "--history",
+        "share",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="First share of the log that is used.",
+    ),
+    click.option("--epochs", type=click.IntRange(min=1), help="Passes over the log at most.  [30]"),
+    click.option("--patience", type=click.IntRange(min=1), help="Epochs without a gain.  [5]"),
+    click.option(
+        "--negatives", type=click.IntRange(min=1), help="Sampled items per batch.  [1024]"
+    ),
+    click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Step size.  [0.001]"),
+    click.option(
+        "--holdout",
+        type=click.Choice(["time", "last"]),
+        help="Validate on the log's last events, or on each user's last one.  [time]",
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), help="Everything random follows from it.  [0]"
+    ),
+    click.option(
+        "--resume/--no-resume",
+        default=True,
+        show_default=True,
+        help="Go on from the epochs kept in the folder, or begin anew.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON line."),
+)
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what every training on a recorded log can be told."""
+    for option in reversed(_TRAINING):
+        command = option(command)
+    return command

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infra.commands.options import settings_options
+from infra.commands.options import settings_options, training_options
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -32,36 +32,12 @@ Examples:
 )
 @settings_options()
 @click.option(
-    "--history",
-    "share",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="First share of the log that is used.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the log at most.  [30]")
-@click.option("--patience", type=click.IntRange(min=1), help="Epochs without a gain.  [5]")
-@click.option(
     "--loss",
     type=click.Choice(["softmax", "gbce"]),
     help="Sampled softmax with logQ correction, or gBCE.  [softmax]",
 )
-@click.option("--negatives", type=click.IntRange(min=1), help="Sampled items per batch.  [1024]")
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="Step size.  [0.001]")
-@click.option(
-    "--holdout",
-    type=click.Choice(["time", "last"]),
-    help="Validate on the log's last events, or on each user's last one.  [time]",
-)
-@click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.  [0]")
-@click.option(
-    "--resume/--no-resume",
-    default=True,
-    show_default=True,
-    help="Go on from the epochs kept in the folder, or begin anew.",
-)
+@training_options
 @click.option("--meta", is_flag=True, help="Learn from its users' first events for newcomers, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON line.")
 def pretrain(
     history: Path,
     folder: Path,

@@ -17,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.config import Device, EncoderConfig, ReviewConfig
-from learner.ranker import pick_device
+from learner.config import EncoderConfig
+from learner.device import Device, pick_device
 from learner.reviews.biases import Biases
+from learner.reviews.config import ReviewConfig
 from learner.reviews.deciding import best_factors
 from learner.reviews.linear import NgramReader, softmax
 from learner.reviews.memory import Kept, Memory, packed_reviews, parted, together

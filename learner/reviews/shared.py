@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learner.config import EncoderConfig, ReviewConfig
+from learner.config import EncoderConfig
 from learner.encoder import find_model
 from learner.huggingface import LoraConfig, get_peft_model, quiet_auto_classes
+from learner.reviews.config import ReviewConfig
 from stream.errors import SettingsError
 
 Tokens = NDArray[np.float16]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from learner.config import ReviewConfig
+from learner.reviews.config import ReviewConfig
 from learner.reviews.shared import SharedEncoder, Tokens
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from learner.config import TextsConfig
+from learner.device import pick_device
 from learner.huggingface import LoraConfig, get_peft_model
-from learner.ranker import pick_device
+from learner.texts.config import TextsConfig
 from learner.texts.drafts import Drawer, allowed
 from learner.texts.facts import Facts
 from learner.texts.pieces import Pieces, load_model

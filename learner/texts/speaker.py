@@ -7,8 +7,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Protocol
 
-from learner.config import TextsConfig
 from learner.texts.checker import passes
+from learner.texts.config import TextsConfig
 from learner.texts.facts import Facts
 from learner.texts.lexicon import Language
 from learner.texts.templates import draft, template

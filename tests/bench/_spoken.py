@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from learner.config import TextsConfig
 from learner.texts.checker import passes
+from learner.texts.config import TextsConfig
 from learner.texts.facts import Facts, facts_of
 from learner.texts.generator import Generator
 from learner.texts.speaker import Speaker, cased

@@ -26,11 +26,12 @@ from features.profile import InterestModel, Place, apply
 from features.profile_state import EMPTY, Profile
 from features.readings import add, praise_moved
 from learner.catalogue import catalogue_of
-from learner.config import EncoderConfig, LearnerConfig, ModelConfig, ReviewConfig
+from learner.config import EncoderConfig, LearnerConfig, ModelConfig
 from learner.encoder import TextEncoder
 from learner.online import OnlineLearner
 from learner.ranking_metrics import bootstrap_interval, gains
 from learner.reading import read_reviews
+from learner.reviews.config import ReviewConfig
 from learner.reviews.reader import ReviewReader
 from learner.scorer import Scorer
 from stream.events import Example, json_encode

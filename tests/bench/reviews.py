@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from learner.config import EncoderConfig, ReviewConfig
+from learner.config import EncoderConfig
+from learner.reviews.config import ReviewConfig
 from learner.reviews.deciding import macro_f1
 from learner.reviews.reader import ReviewReader
 from learner.reviews.readings import sentiments

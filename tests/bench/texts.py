@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import torch
 
-from learner.config import TextsConfig
+from learner.texts.config import TextsConfig
 from learner.texts.facts import Facts, facts_of
 from learner.texts.generator import Generator, Nll
 from learner.texts.hearing import Hearing

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from features.interest import InterestConfig
 from features.profile_state import decode
 from features.readings_agent import ReadingsAgent
-from learner.config import LearnerConfig, ReviewConfig
+from learner.config import LearnerConfig
 from learner.examples_agent import ExamplesAgent
 from learner.online import OnlineLearner
+from learner.reviews.config import ReviewConfig
 from learner.reviews.readings import Readings
 from stream.batching import PlainRecord, Run
 from stream.clock import ManualClock

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from learner.config import EncoderConfig, ReviewConfig
+from learner.config import EncoderConfig
+from learner.reviews.config import ReviewConfig
 from learner.reviews.reader import ReviewReader
 from learner.reviews.readings import ReviewReport
 from tests.bench._review_words import Language, Made, made_reviews
@@ -134,7 +135,8 @@ def test_doubt_is_greatest_between_two_sentiments() -> None:
 def test_without_encoder_no_pretrained_library_is_loaded() -> None:
     code = (
         "import sys\n"
-        "from learner.config import EncoderConfig, ReviewConfig\n"
+        "from learner.config import EncoderConfig\n"
+        "from learner.reviews.config import ReviewConfig\n"
         "from learner.reviews.reader import ReviewReader\n"
         "config = ReviewConfig(encoder=False, ngram_bits=12)\n"
         "reader = ReviewReader(config, EncoderConfig(), device='cpu')\n"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from learner.config import EncoderConfig, ReviewConfig
+from learner.config import EncoderConfig
+from learner.reviews.config import ReviewConfig
 from learner.reviews.reader import ReviewReader
 from learner.reviews.shared import SharedEncoder, mean_over
 from learner.reviews.tasks import AdapterReader

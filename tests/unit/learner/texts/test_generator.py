@@ -11,8 +11,8 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from learner.config import TextsConfig
 from learner.texts.checker import passes
+from learner.texts.config import TextsConfig
 from learner.texts.facts import Facts
 from learner.texts.generator import Generator
 from learner.texts.kneser_ney import KneserNey
