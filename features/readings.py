@@ -9,12 +9,13 @@ the same; only whether a shift was reported depends on what was known when it sh
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
 from typing import NamedTuple
 
 import msgspec
 
+from features.interest import InterestConfig
 from features.shift import LEAST_PAST, LEAST_RECENT, Move
 from stream.events import Reading, Step
 
@@ -176,6 +177,31 @@ def praise_moved(
     )
     shifted = msgspec.structs.replace(readings, shifted_ms=said[-1][0].ts_ms, shifted_to=now)
     return Moved(Move(_most_praised(said[:-since]), now, tuple(items)), best, shifted)
+
+
+def hear(
+    readings: Readings,
+    reading: Reading,
+    category: Callable[[str], str],
+    config: InterestConfig,
+) -> tuple[Readings, Moved | None]:
+    """Keep a reading, and find out whether it shows that praise has moved.
+
+    Parameters
+    ----------
+    category
+        Of an item; empty where it is unknown.
+    """
+    after = add(readings, reading)
+    if after is readings:
+        return readings, None
+    found = praise_moved(
+        after,
+        [category(one.item_id) for one in after.read],
+        config.shift_evidence_reviews,
+        config.shift_window_events,
+    )
+    return (after, None) if found is None else (found.readings, found)
 
 
 _Said = tuple[Read, str, bool]

@@ -24,7 +24,7 @@ import msgspec
 from features.interest import InterestConfig, ItemSpace
 from features.profile import features
 from features.profile_state import Profile, decode, encode
-from features.readings import Moved, add, praise_moved
+from features.readings import Moved, hear
 from features.store import OnlineStore, UserFeatures
 from stream.batching import Record, Run
 from stream.connect import KafkaConfig
@@ -132,34 +132,23 @@ class ReadingsAgent:
             if state is None:  # forgotten, or the reading of a review that was never applied
                 outcome.passed += len(readings)
                 continue
-            before = after = decode(state)
+            profile = decode(state)
+            heard = profile.readings
             for reading in readings:
-                after, moved = self._add(after, reading)
+                heard, moved = hear(heard, reading, self._category, self._interest)
                 if moved is not None:
-                    shift = self._report(reading, after, moved)
+                    shift = self._report(reading, profile, moved)
                     outcome.shifts.append(Outgoing(key, json_encode(shift)))
             outcome.heard += len(readings)
+            after = msgspec.structs.replace(profile, readings=heard)
             # Written even where nothing is new: a write brings a changelog up to its table.
             outcome.states.append((key, state, encode(after)))
-            if after is not before:
+            if heard is not profile.readings:
                 outcome.rows.append(features(user_id, after))
         return outcome
 
-    def _add(self, profile: Profile, reading: Reading) -> tuple[Profile, Moved | None]:
-        readings = add(profile.readings, reading)
-        if readings is profile.readings:
-            return profile, None
-        facts = self._space.facts_of([one.item_id for one in readings.read])
-        config = self._interest
-        moved = praise_moved(
-            readings,
-            [item.category for item in facts],
-            config.shift_evidence_reviews,
-            config.shift_window_events,
-        )
-        if moved is not None:
-            readings = moved.readings
-        return msgspec.structs.replace(profile, readings=readings), moved
+    def _category(self, item_id: str) -> str:
+        return self._space.facts(item_id).category
 
     def _report(self, reading: Reading, profile: Profile, moved: Moved) -> InterestShift:
         return InterestShift(

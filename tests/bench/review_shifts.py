@@ -24,7 +24,7 @@ from features.drift_river import PageHinkleyDetector
 from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, Place, apply
 from features.profile_state import EMPTY, Profile
-from features.readings import add, praise_moved
+from features.readings import hear
 from learner.catalogue import catalogue_of
 from learner.config import EncoderConfig, LearnerConfig, ModelConfig
 from learner.encoder import TextEncoder
@@ -108,15 +108,13 @@ class Played:
             if reading.stars is None:
                 self.right.append((reading.rating > SURE) == (one.stars > SURE))
             profile = self.profiles[reading.user_id]
-            readings = add(profile.readings, reading)
-            facts = self.model.space.facts_of([read.item_id for read in readings.read])
-            names = [fact.category for fact in facts]
-            least, window = self.interest.shift_evidence_reviews, self.interest.shift_window_events
-            moved = praise_moved(readings, names, least, window)
+            readings, moved = hear(profile.readings, reading, self._category, self.interest)
             if moved is not None:
-                readings = moved.readings
                 self.shifts.append((reading.user_id, one.phase))
             self.profiles[reading.user_id] = msgspec.structs.replace(profile, readings=readings)
+
+    def _category(self, item_id: str) -> str:
+        return self.model.space.facts(item_id).category
 
     def _praised(self, one: Planned, example: Example) -> float:
         """The share of the praised shelf in the list that a buyer sees."""
