@@ -16,7 +16,7 @@ from stream.errors import BadRecord
 from stream.events import Event, decode_event, event_decoder
 from stream.lines import decode_lines, join_lines
 from stream.parse import MAX_ID_CHARS
-from stream.parse_faults import ID_WANTED
+from stream.parse_faults import ID_WANTED, decode_own
 from stream.parse_time import LATEST_MS
 from stream.replayed import unmark
 
@@ -53,16 +53,7 @@ def _good(events: Sequence[Event]) -> bool:
 
 
 def _event(record: Record, topic: str) -> Event:
-    field = "value"
-    if record.value is None:
-        raise BadRecord(field, None, "an event", "empty")
-    try:
-        event = decode_event(record.value)
-    except msgspec.ValidationError as error:
-        wanted = f"an event as ingest writes it ({error})"
-        raise BadRecord(field, record.value, wanted, "wrong_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(field, record.value, "JSON", "not_json") from error
+    event = decode_own(record.value, decode_event, "an event", "ingest")
     for name in _IDS:
         if not 0 < len(text := getattr(event, name)) <= MAX_ID_CHARS:
             raise BadRecord(name, text[:MAX_ID_CHARS], ID_WANTED, "bad_id")

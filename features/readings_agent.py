@@ -33,6 +33,7 @@ from stream.events import InterestShift, Reading, decode_reading, json_encode
 from stream.forget import Forgotten
 from stream.metrics import INTEREST_SHIFTS, PROFILE_READINGS
 from stream.outgoing import Outgoing, Publishes
+from stream.parse_faults import decode_own
 from stream.topics import Topics
 
 ROLE = "profile-readings"
@@ -174,15 +175,7 @@ def read_reading(record: Record) -> Reading:
     BadRecord
         If it is none.
     """
-    field, wanted = "value", "a reading as the learner writes it"
-    if record.value is None:
-        raise BadRecord(field, None, wanted, "empty")
-    try:
-        reading = decode_reading(record.value)
-    except msgspec.ValidationError as error:
-        raise BadRecord(field, record.value, f"{wanted} ({error})", "wrong_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord(field, record.value, "JSON", "not_json") from error
+    reading = decode_own(record.value, decode_reading, "a reading", "the learner")
     for name, least, most in (("rating", 1, 5), ("doubt", 0, 1), ("stars", 1, 5)):
         value = getattr(reading, name)
         if value is not None and not least <= value <= most:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
 from stream.errors import BadRecord, Reason
+
+T = TypeVar("T")
 
 ID_WANTED = "1 to 256 printable characters with no space around them"
 TS_WANTED = "milliseconds since the epoch, or ISO 8601 text with its zone"
@@ -93,3 +97,30 @@ def _read(value: bytes, path: str) -> object:
     except (ValueError, LookupError, TypeError, RecursionError):
         return "something unreadable"
     return found[: 4 * _HEAD] if isinstance(found, str | list) else found
+
+
+def decode_own(value: bytes | None, decode: Callable[[bytes], T], what: str, writer: str) -> T:
+    """Decode a record of a topic that we write ourselves.
+
+    >>> from stream.events import decode_reading
+    >>> try:
+    ...     decode_own(b"[", decode_reading, "a reading", "the learner")
+    ... except BadRecord as error:
+    ...     print(error)
+    `value` must be JSON, got b'['
+
+    Raises
+    ------
+    BadRecord
+        If it is none.
+    """
+    field = "value"
+    if value is None:
+        raise BadRecord(field, None, what, "empty")
+    try:
+        return decode(value)
+    except msgspec.ValidationError as error:
+        wanted = f"{what} as {writer} writes it ({error})"
+        raise BadRecord(field, value, wanted, "wrong_type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord(field, value, "JSON", "not_json") from error
