@@ -104,10 +104,10 @@ def decode_own(value: bytes | None, decode: Callable[[bytes], T], what: str, wri
 
     >>> from stream.events import decode_reading
     >>> try:
-    ...     decode_own(b"[", decode_reading, "a reading", "the learner")
+    ...     decode_own(b"?", decode_reading, "a reading", "the learner")
     ... except BadRecord as error:
     ...     print(error)
-    `value` must be JSON, got b'['
+    `value` must be JSON, got b'?'
 
     Raises
     ------
