@@ -153,7 +153,7 @@ class _Run:
                 asleep.wake()
                 asleep = None
                 self._pretrain(a, course)
-            _learn(self.learner, batch)
+            learn_and_admit(self.learner, batch)
             self.history_s += time.perf_counter() - began
             course.progress(f"{name}: history", b, log.split)
         self._batches = [list(islice(examples, b - a)) for a, b in log.stream_cuts]
@@ -199,7 +199,7 @@ class _Run:
             if today is not None and day != today:
                 began = time.perf_counter()
                 for one in waiting:
-                    _learn(learner, one)
+                    learn_and_admit(learner, one)
                     learnt += len(one)
                 learn_s += time.perf_counter() - began
                 gone_over += learnt
@@ -221,7 +221,7 @@ class _Run:
         seconds = 0.0
         for number, batch in enumerate(self._batches):
             began = time.perf_counter()
-            rank_B, prior_B = _learn(self.learner, batch)
+            rank_B, prior_B = learn_and_admit(self.learner, batch)
             seconds += time.perf_counter() - began
             online.append(rank_B)
             prior.append(prior_B)
@@ -237,7 +237,7 @@ class _Run:
         self._progress(f"{self.name}: {what}", done, self.log.streamed)
 
 
-def _learn(
+def learn_and_admit(
     learner: OnlineLearner, batch: Sequence[Example]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rank, learn, then admit what was new; ranks by the learner and by its prior."""

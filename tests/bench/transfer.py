@@ -21,7 +21,7 @@ from features.catalog import Catalog
 from infra.evaluation_run import load_catalogue, load_events
 from learner.config import LearnerConfig
 from learner.encoder import TextEncoder
-from learner.evaluation_learner import admit_unknown
+from learner.evaluation_learner import learn_and_admit
 from learner.evaluation_log import Protocol, examples_of
 from learner.online import OnlineLearner
 from learner.prequential import evaluate
@@ -69,9 +69,7 @@ def learnt(events: Sequence[Event], catalog: Catalog, config: LearnerConfig) -> 
     examples = list(examples_of(events, config.model.steps))
     for start in range(0, len(examples), config.train.batch):
         batch = examples[start : start + config.train.batch]
-        if learner.learn_many(batch).unknown:
-            admit_unknown(catalog, batch)
-            learner.count_late()
+        learn_and_admit(learner, batch)
         sys.stderr.write(f"\r{start + len(batch):,} of {len(examples):,} learnt")
     sys.stderr.write("\n")
     return learner
