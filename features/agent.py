@@ -37,7 +37,7 @@ from features.interest import InterestConfig, ItemSpace
 from features.profile import InterestModel, apply_all, features
 from features.profile_state import EMPTY, decode, encode, is_older
 from features.readings_agent import ROLE as READINGS
-from features.readings_agent import ReadingsAgent
+from features.readings_agent import ReadingsAgent, States
 from features.store import OnlineStore, UserFeatures
 from features.store_witness import Witness
 from stream.app import StreamApp, bytes_table, guarded, run_topic
@@ -67,14 +67,8 @@ AGES_PER_RUN = 32
 """Events of a run whose age is measured, evenly spread: measuring all would cost a tenth."""
 
 
-class Table(Protocol):
+class Table(States, Protocol):
     """What the profile needs of a Faust table."""
-
-    def get(self, key: bytes, /) -> bytes | None:
-        """The value of a key, `None` if it has none."""
-
-    def __setitem__(self, key: bytes, value: bytes, /) -> None:
-        """Write a value."""
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         """All keys and values of the partitions that this process has."""

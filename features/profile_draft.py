@@ -16,10 +16,10 @@ import msgspec
 from features.interest import ItemSpace
 from features.profile_state import Mark, Profile
 from features.pulls import Interests, Pull, Strength
-from features.readings import as_read
+from features.readings import as_read, sentiment_of
 from features.shift import LEAST_PAST, LEAST_RECENT, ShiftState
 from features.shift_watch import InTime, ShiftWatch
-from stream.events import KINDS, Event, Example, Step
+from stream.events import KIND_CODE, Event, Example, Step
 from stream.seen import remember
 
 MAX_STEPS = 50
@@ -38,7 +38,6 @@ _KEEP_PERMILLE = 970
 """What is left of a preference after each event: half after 23 events."""
 
 _NO_MARK = Mark()
-_CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
 class Draft:
@@ -72,6 +71,9 @@ class Draft:
         self._space, self._strength, self._watch = space, strength, watch
         self._history = -1
         self._steps = list(profile.steps)
+        read = profile.readings
+        self._told = list(as_read(profile.steps, read)) if read.read else self._steps
+        """The same steps, reviews with the ratings that they count as."""
         self._seen = profile.seen
         self._counts = list(profile.counts)
         self._events = profile.events
@@ -106,16 +108,14 @@ class Draft:
                 received_ms=event.received_ms,
                 partition=self._partition,
                 offset=offset,
-                history=as_read(steps[:at] if later_events else steps, self.before.readings),
+                history=tuple(self._told[:at]),
                 user_events=self._events,
                 rating=rating,
                 seen=self._seen if at else b"",
-                text=_text(event) if event.title or event.text else "",
+                text=_text(event),
             )
         )
-        steps.insert(at, Step(event.item_id, event.kind, ts_ms, rating))
-        while len(steps) > MAX_STEPS:
-            self._seen = remember(self._seen, steps.pop(0).item_id)
+        self._insert(at, Step(event.item_id, event.kind, ts_ms, rating))
         facts, weight = self._space.facts(event.item_id), self._strength.weight(event)
         if weight > 0 and facts.vector_D is not None:
             pull = self._strength.pull(facts.vector_D, weight, self._weights, later_events)
@@ -126,7 +126,7 @@ class Draft:
         else:
             number = self._history_to(event.item_id)
             self.in_time.append(InTime(event, self._events, len(self.pulls), number))
-        self._counts[_CODES[event.kind]] += 1
+        self._counts[KIND_CODE[event.kind]] += 1
         if facts.category:
             _prefer(self._categories, facts.category, weight)
         if facts.brand:
@@ -136,7 +136,7 @@ class Draft:
             self._price = self._price.add(price)
         if rating is not None:
             self._rating = self._rating.add(rating)
-            self._sentiment = self._sentiment.add((rating - 3) / 2)
+            self._sentiment = self._sentiment.add(sentiment_of(rating))
         self._ids = (self._ids + event_hash)[-8 * _MAX_IDS :]
         self._offset = offset
         self._received_ms = max(self._received_ms, event.received_ms)
@@ -144,6 +144,14 @@ class Draft:
             self._first_ms = ts_ms
         self._last_ms = max(self._last_ms, ts_ms)
         self._events += 1
+
+    def _insert(self, at: int, step: Step) -> None:
+        self._steps.insert(at, step)
+        if self._told is not self._steps:
+            self._told.insert(at, as_read((step,), self.before.readings)[0])
+            del self._told[:-MAX_STEPS]
+        while len(self._steps) > MAX_STEPS:
+            self._seen = remember(self._seen, self._steps.pop(0).item_id)
 
     def _had(self, offset: int, event: Event, event_hash: bytes) -> bool:
         """Whether an event was applied before; where its record came from is remembered.
@@ -228,7 +236,7 @@ def _prefer(known: dict[str, int], name: str, weight: float) -> None:
 
 
 def _text(event: Event) -> str:
-    return f"{event.title}\n{event.text}".strip()
+    return f"{event.title}\n{event.text}".strip() if event.title or event.text else ""
 
 
 def _time(step: Step) -> int:

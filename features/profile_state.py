@@ -11,7 +11,7 @@ from features.pulls import Interests
 from features.readings import NOTHING_READ, Readings
 from features.shift import ShiftState
 from stream.errors import Halt
-from stream.events import KINDS, Step
+from stream.events import KIND_CODE, KINDS, Step
 
 VERSION = 3
 """The layout of the bytes. A process that meets a newer one stops, rather than to lose what the
@@ -28,10 +28,6 @@ class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def covers(self, offset: int, received_ms: int) -> bool:
         """Whether a record was applied before."""
         return offset <= self.offset and received_ms <= self.received_ms
-
-    def upto(self, offset: int, received_ms: int) -> Mark:
-        """The mark after a record."""
-        return Mark(offset, max(received_ms, self.received_ms))
 
 
 class Mean(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -150,7 +146,7 @@ def encode(profile: Profile) -> bytes:
         _Packed(
             VERSION,
             tuple([step.item_id for step in steps]),
-            bytes([_CODES[step.kind] for step in steps]),
+            bytes([KIND_CODE[step.kind] for step in steps]),
             (*times[:1], *map(sub, times[1:], times)),
             tuple(map(_short, ratings)) if rated else (),
             *_packed_rest(profile),
@@ -195,7 +191,6 @@ def is_older(value: bytes, than: bytes) -> bool:
     return same and other.applied.covers(mine.applied.offset, mine.applied.received_ms)
 
 
-_CODES = {kind: code for code, kind in enumerate(KINDS)}
 _packed_rest = attrgetter(*_Packed.__struct_fields__[5:])
 _unpacked_rest = attrgetter(*Profile.__struct_fields__[1:])
 """All but the steps, in the order of the one that is made."""

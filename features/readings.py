@@ -9,7 +9,7 @@ the same; only whether a shift was reported depends on what was known when it sh
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import log
 from typing import NamedTuple
 
@@ -97,7 +97,12 @@ def as_read(steps: Sequence[Step], readings: Readings) -> tuple[Step, ...]:
 def mean_sentiment(readings: Readings) -> float | None:
     """From -1, all bad, to 1; `None` where nothing was read."""
     read = readings.read
-    return sum((one.rating - MIDDLE) / 2 for one in read) / len(read) if read else None
+    return sum(sentiment_of(one.rating) for one in read) / len(read) if read else None
+
+
+def sentiment_of(stars: float) -> float:
+    """Stars, from 1 to 5, as from -1 to 1."""
+    return (stars - MIDDLE) / 2
 
 
 class Moved(NamedTuple):
@@ -160,23 +165,24 @@ def praise_moved(
     now = next((name for _, name, praised in reversed(said) if praised), "")
     if not now or now == readings.shifted_to:
         return None
-    best, since = 0.0, 0
+    best, since, came_from = 0.0, 0, ""
     for back in range(LEAST_RECENT, min(window, len(said) - LEAST_PAST) + 1):
         past, recent = said[:-back], said[-back:]
         usual = _most_praised(past)
         if usual in {"", now}:
             continue
-        ratio = sum(_ratio(past, name, praised, now, usual) for _, name, praised in recent)
+        before = {name: _praised_share(past, name) for name in (now, usual)}
+        ratio = sum(_ratio(before, name, praised, now) for _, name, praised in recent)
         praises = sum(praised and name == now for _, name, praised in recent)
         if ratio > best and praises >= LEAST_PRAISE:
-            best, since = ratio, back
-    if best < least or not since:
+            best, since, came_from = ratio, back, usual
+    if best < least:
         return None
     items = dict.fromkeys(
         o.item_id for o, name, praised in said[-since:] if praised and name == now
     )
     shifted = msgspec.structs.replace(readings, shifted_ms=said[-1][0].ts_ms, shifted_to=now)
-    return Moved(Move(_most_praised(said[:-since]), now, tuple(items)), best, shifted)
+    return Moved(Move(came_from, now, tuple(items)), best, shifted)
 
 
 def hear(
@@ -207,14 +213,20 @@ def hear(
 _Said = tuple[Read, str, bool]
 
 
-def _ratio(past: Sequence[_Said], name: str, praised: bool, now: str, usual: str) -> float:
+def _praised_share(past: Sequence[_Said], name: str) -> float:
+    """How often a category was praised, of its reviews and two more, one of which praises."""
+    of = [praised for _, other, praised in past if other == name]
+    return (sum(of) + 1.0) / (len(of) + 2.0)
+
+
+def _ratio(before: Mapping[str, float], name: str, praised: bool, now: str) -> float:
     """How much likelier one review is if praise has moved than if it goes on as before, in nats."""
-    if name not in {now, usual}:
+    if name not in before:
         return 0.0
-    of = [praise for _, other, praise in past if other == name]
-    before = (sum(of) + 1.0) / (len(of) + 2.0)
     after = LIKED if name == now else DISLIKED
-    return log(after / before) if praised else log((1.0 - after) / (1.0 - before))
+    if praised:
+        return log(after / before[name])
+    return log((1.0 - after) / (1.0 - before[name]))
 
 
 def _most_praised(said: Sequence[_Said]) -> str:

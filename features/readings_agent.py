@@ -39,7 +39,7 @@ from stream.topics import Topics
 ROLE = "profile-readings"
 
 
-class Table(Protocol):
+class States(Protocol):
     """What hearing needs of a Faust table."""
 
     def get(self, key: bytes, /) -> bytes | None:
@@ -77,7 +77,7 @@ class ReadingsAgent:
         self,
         *,
         kafka: KafkaConfig,
-        table: Table,
+        table: States,
         publisher: Publishes,
         store: OnlineStore,
         space: ItemSpace,

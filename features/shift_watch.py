@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from features.interest import InterestConfig, ItemFacts, ItemSpace, likeness
 from features.shift import Detector, Move, ShiftState, evidence, moved
 from features.shift_screen import may_show
@@ -114,13 +116,13 @@ class ShiftWatch:
                     evidence=move.evidence,
                 )
             )
-            shift = ShiftState(
-                detector=detector_state,
-                divergence=now,
+            shift = msgspec.structs.replace(
+                shift,
                 cooldown=config.shift_cooldown_events,
                 count=shift.count + 1,
                 last_ms=event.ts_ms,
                 last_to=move.to_category,
+                agreed=0,
             )
         return shift, reports
 

@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import UNKNOWN, Catalog
-from stream.events import KINDS, Example, Step
+from stream.events import KIND_CODE, Example, Step
 from stream.seen import item_code
-
-KIND_CODE = {kind: code for code, kind in enumerate(KINDS)}
 
 _NOTHING = np.zeros(0, np.int8)
 

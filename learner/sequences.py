@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
-from learner.batch import KIND_CODE
-from stream.events import Event
+from stream.events import KIND_CODE, Event
 
 POOL = 16
 """Batches whose windows are sorted by length before they are cut: few would leave much padding,

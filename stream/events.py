@@ -25,7 +25,9 @@ Kind = Literal["view", "click", "cart", "purchase", "review"]
 """What a user did, from the weakest sign of interest to the strongest."""
 
 KINDS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "review")
-"""`Kind` in the order of the codes that the learner uses."""
+"""`Kind` in the order of the codes that states and the learner use."""
+
+KIND_CODE: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
 
 
 # What shops send -------------------------------------------------------------------------------

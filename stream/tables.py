@@ -32,11 +32,10 @@ class NewestTable(faust.Table):
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of a key, `default` if it has none."""
         event = current_event()
-        if event is None:
-            with self._disk():
-                return super().get(key, default)
-        # The run's partition has the key: Faust asks for the key first, then for its value.
         with self._disk():
+            if event is None:
+                return super().get(key, default)
+            # The run's partition has the key: Faust asks for the key first, then for its value.
             found = self._stored(event.message.partition, key)
         return default if found is None else found
 

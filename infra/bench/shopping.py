@@ -181,12 +181,13 @@ class Shopping:
             "answered": len(pushed_ms) / max(1, len(events)),
             "knew_at_once": self.first_knew / max(1, self.first_asks),
         }
+        heard = self._heard_s
         waits: Mapping[str, list[float]] = {
             "pushed": pushed_ms,
             "asked": self.known_after_ms,
-            "ingest": self._hops("events", events),
-            "profile": self._hops("examples", events),
-            "serving": self._last_hops(events),
+            "ingest": _hops(self._sent_s, heard["events"], events),
+            "profile": _hops(self._sent_s, heard["examples"], events),
+            "serving": _hops(heard["examples"], heard["recommendations"], events),
             "made": self._made_ms,
         }
         for name, values in waits.items():
@@ -194,21 +195,13 @@ class Shopping:
                 figures[f"{name}_p{percent}"] = percentile(values, percent) or 0.0
         return figures
 
-    def _hops(self, topic: str, events: list[Applied]) -> list[float]:
-        """Milliseconds from the shop to the topic where a consumer reads the event."""
-        heard_s = self._heard_s[topic]
-        known = (event.event_id for event in events if event.event_id in heard_s)
-        return [(heard_s[event_id] - self._sent_s[event_id]) * 1000 for event_id in known]
 
-    def _last_hops(self, events: list[Applied]) -> list[float]:
-        """Milliseconds from the example of an event to the push that has seen it as its newest."""
-        told_s, answered_s = self._heard_s["examples"], self._heard_s["recommendations"]
-        known = (event.event_id for event in events if event.event_id in answered_s)
-        return [
-            (answered_s[event_id] - told_s[event_id]) * 1000
-            for event_id in known
-            if event_id in told_s
-        ]
+def _hops(
+    from_s: Mapping[str, float], to_s: Mapping[str, float], events: list[Applied]
+) -> list[float]:
+    """Milliseconds from one place to the next, of the events that were seen at both."""
+    known = (event.event_id for event in events)
+    return [(to_s[one] - from_s[one]) * 1000 for one in known if one in from_s and one in to_s]
 
 
 def listener(servers: str, topics: tuple[str, ...]) -> KafkaConsumer:
