@@ -6,13 +6,14 @@ Legend: `N` texts, `S` tokens, `E` width.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from learner.config import EncoderConfig
 from learner.device import pick_device
@@ -39,6 +40,37 @@ def find_model(name: str) -> str:
         if folder.is_dir():
             return str(folder)
     return name
+
+
+def load_encoder(name: str) -> tuple[Any, Any]:
+    """The tokenizer and the model of an encoder: safetensors only, and no code of its own.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it can't be loaded.
+    """
+    where = find_model(name)
+    make_model, make_tokenizer = quiet_auto_classes()
+    tokenizer = make_tokenizer(where, trust_remote_code=False)
+    return tokenizer, make_model(where, use_safetensors=True, trust_remote_code=False)
+
+
+def by_length(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
+    """Places in batches of similar length, so that padding stays short; the shortest first.
+
+    >>> list(by_length([5, 1, 4, 2], 2))
+    [[1, 3], [2, 0]]
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]
+
+
+def mean_over(hidden_NSE: Tensor, real_NS: Tensor) -> Tensor:
+    """The mean over real tokens, (N, E)."""
+    real_NS1 = real_NS[:, :, None].to(hidden_NSE.dtype)
+    return (hidden_NSE * real_NS1).sum(dim=1) / real_NS1.sum(dim=1)
 
 
 class TextEncoder:
@@ -69,12 +101,10 @@ class TextEncoder:
 
     def _load(self, config: EncoderConfig) -> None:
         self.device = pick_device(config.device)
-        where = find_model(config.model)
-        make_model, make_tokenizer = quiet_auto_classes()
         try:
-            self._tokenizer = make_tokenizer(where, trust_remote_code=False)
-            self._model = make_model(where, use_safetensors=True, trust_remote_code=False)
+            self._tokenizer, self._model = load_encoder(config.model)
         except (OSError, ValueError) as error:
+            where = find_model(config.model)
             msg = (
                 f"the text encoder {config.model!r} can't be loaded from {where!r}: {error}; "
                 "name a folder, an installed package or a Hugging Face model with safetensors"
@@ -93,9 +123,9 @@ class TextEncoder:
         Texts of similar length are encoded together, so that padding stays short.
         """
         out = np.zeros((len(texts), self.config.width), np.float16)
-        order = sorted((n for n, text in enumerate(texts) if text), key=lambda n: len(texts[n]))
-        for start in range(0, len(order), self.config.batch):
-            part = order[start : start + self.config.batch]
+        there = [n for n, text in enumerate(texts) if text]
+        for places in by_length([len(texts[n]) for n in there], self.config.batch):
+            part = [there[place] for place in places]
             out[part] = self._encode([texts[n] for n in part])
         return out
 
@@ -113,8 +143,7 @@ class TextEncoder:
         read_N = self._read(tokens)
         tokens = tokens.to(self.device)
         hidden_NSE = self._model(**tokens).last_hidden_state
-        real_NS1 = tokens["attention_mask"][:, :, None].to(hidden_NSE.dtype)
-        mean_NE = (hidden_NSE * real_NS1).sum(dim=1) / real_NS1.sum(dim=1)
+        mean_NE = mean_over(hidden_NSE, tokens["attention_mask"])
         unit_NE = torch.nn.functional.normalize(mean_NE, dim=1).float().cpu().numpy()
         if not self.config.ngrams:
             return unit_NE

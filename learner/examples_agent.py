@@ -267,7 +267,8 @@ class ExamplesAgent:
             decision = await asyncio.to_thread(self._versions.decide)
             saved = await asyncio.to_thread(save_learner, self._learner)
             if self._reader is not None:
-                saved.arrays.update(under(READER, self._reader.state()))
+                reader = await asyncio.to_thread(self._reader.state)
+                saved.arrays.update(under(READER, reader))
             self._version += 1
             number = self._version
             made = decision in ("published", "prior")

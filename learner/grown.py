@@ -24,7 +24,7 @@ _AXIS = {
 }
 """Which arrays have an axis of features, and which of their axes it is."""
 
-_CURVATURE = "stacking/curvature_SFF"
+CURVATURE = "stacking/curvature_SFF"
 
 
 def grown(arrays: Arrays) -> Arrays:
@@ -32,20 +32,20 @@ def grown(arrays: Arrays) -> Arrays:
 
     Examples
     --------
-    >>> old = {"stacking/weights_SF": np.ones((2, F - 1)), _CURVATURE: np.ones((2, F - 1, F - 1))}
+    >>> old = {"stacking/weights_SF": np.ones((2, F - 1)), CURVATURE: np.ones((2, F - 1, F - 1))}
     >>> new = grown(old)
-    >>> new["stacking/weights_SF"][:, -1].tolist(), float(new[_CURVATURE][0, -1, -1])
+    >>> new["stacking/weights_SF"][:, -1].tolist(), float(new[CURVATURE][0, -1, -1])
     ([0.0, 0.0], 1.0)
     """
-    if arrays[_CURVATURE].shape[-1] == F:
+    if arrays[CURVATURE].shape[-1] == F:
         return arrays
-    more = F - arrays[_CURVATURE].shape[-1]
+    more = F - arrays[CURVATURE].shape[-1]
     wide = dict(arrays)
     for name, axis in _AXIS.items():
         if name in arrays:
             room = [(0, more if at == axis else 0) for at in range(arrays[name].ndim)]
             wide[name] = np.pad(arrays[name], room)
-    curvature_SFF = np.pad(arrays[_CURVATURE], ((0, 0), (0, more), (0, more)))
+    curvature_SFF = np.pad(arrays[CURVATURE], ((0, 0), (0, more), (0, more)))
     at = np.arange(F - more, F)
     curvature_SFF[:, at, at] = RIDGE
-    return wide | {_CURVATURE: curvature_SFF}
+    return wide | {CURVATURE: curvature_SFF}

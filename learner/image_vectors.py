@@ -16,6 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.ngram_vectors import unit_rows
+
 _SEED = 20_261_128
 
 
@@ -32,8 +34,7 @@ def image_vectors(images: Sequence[tuple[float, ...] | None], width: int) -> NDA
     for n, image in enumerate(images):
         if image:
             out[n] = np.asarray(image, np.float32) @ _projection(len(image), width)
-    length_N1 = np.linalg.norm(out, axis=1, keepdims=True)
-    return np.asarray(out / np.maximum(length_N1, 1e-9), np.float32)
+    return unit_rows(out)
 
 
 @lru_cache(maxsize=8)

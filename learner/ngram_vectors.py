@@ -12,6 +12,7 @@ Legend: `N` texts, `M` n-grams of all texts, `E` width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,7 @@ def ngram_vectors(texts: Sequence[str], width: int) -> NDArray[np.float32]:
         sign_M = np.where((code_M >> np.uint64(20)) & np.uint64(1), 1, -1).astype(np.float32)
         at_M = (code_M >> np.uint64(32)) % np.uint64(width)
         np.add.at(out, (row_M, at_M.astype(np.int64)), bags.weight_M * sign_M)
-    length_N1 = np.linalg.norm(out, axis=1, keepdims=True)
-    return np.asarray(out / np.maximum(length_N1, 1e-9), np.float32)
+    return unit_rows(out)
 
 
 def joined(
@@ -68,5 +68,14 @@ def joined(
     """
     share_N1 = share_N[:, None]
     sum_NE = np.sqrt(1.0 - share_N1) * part_NE + np.sqrt(share_N1) * other_NE
-    length_N1 = np.linalg.norm(sum_NE, axis=1, keepdims=True)
-    return np.asarray(sum_NE / np.maximum(length_N1, 1e-9), np.float32)
+    return unit_rows(sum_NE)
+
+
+def unit_rows(vector_NE: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Lines brought to length 1; one of zeros stays so.
+
+    >>> [[round(float(x), 1) for x in line] for line in unit_rows(np.array([[3.0, 4.0], [0, 0]]))]
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    length_N1 = np.linalg.norm(vector_NE, axis=1, keepdims=True)
+    return np.asarray(vector_NE / np.maximum(length_N1, 1e-9), np.float32)

@@ -34,6 +34,7 @@ from learner.experts import Experts
 from learner.features import Words, describe
 from learner.meta.newcomers import Newcomers
 from learner.meta.trained import read_meta
+from learner.ngram_vectors import unit_rows
 from learner.retrieval import tops
 from learner.stacking import Stacking
 from learner.tower import ItemTower, Residuals
@@ -291,8 +292,7 @@ def pool_text(
         recent_BW >= 0, TOGETHER_FADE ** np.arange(recent_BW.shape[1]), 0.0
     ).astype(np.float32)
     pooled_BE = np.einsum("bw,bwe->be", weight_BW, vectors_IE[np.maximum(recent_BW, 0)])
-    length_B1 = np.linalg.norm(pooled_BE, axis=1, keepdims=True)
-    return np.asarray(pooled_BE / np.maximum(length_B1, 1e-9), np.float32)
+    return unit_rows(pooled_BE)
 
 
 def pool_praise(
@@ -311,8 +311,7 @@ def pool_praise(
     at_B, at_T = np.nonzero(weight_BT)
     pooled_BE = np.zeros((len(rows_BT), vectors_IE.shape[1]), np.float32)
     np.add.at(pooled_BE, at_B, weight_BT[at_B, at_T, None] * vectors_IE[rows_BT[at_B, at_T]])
-    length_B1 = np.linalg.norm(pooled_BE, axis=1, keepdims=True)
-    return np.asarray(pooled_BE / np.maximum(length_B1, 1e-9), np.float32)
+    return unit_rows(pooled_BE)
 
 
 def _alike(

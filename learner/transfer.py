@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from learner.grown import grown
+from learner.grown import CURVATURE, grown
 from learner.snapshot import Arrays, read_snapshot
 from learner.stacking import RIDGE
 from stream.errors import BadRecord, SettingsError
@@ -29,8 +29,6 @@ SURE_OF = 0.1
 long to say so; with less, its first hundreds of events turn the weights over."""
 
 _ARMS_SURE_OF = 0.5
-
-CURVATURE = "stacking/curvature_SFF"
 
 
 def start_from(ranker: Ranker, folder: str) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from learner.batch import Histories
 from learner.evidence import TOGETHER_FADE
+from learner.features import POP_FLOOR
 from learner.meta.trained import Trained
 
 WINDOWS = (100.0, 300.0, 1_000.0, 3_000.0)
@@ -22,9 +23,6 @@ WINDOWS = (100.0, 300.0, 1_000.0, 3_000.0)
 
 NAMES = ("score", "now_100", "now_300", "now_1000", "now_3000", "taste", "adapted")
 """The ranking's own score first."""
-
-NOW_FLOOR = 0.5
-"""As `learner.features.POP_FLOOR`."""
 
 LIKED = 3.0
 """A lower rating speaks against an item, and counts half of that."""
@@ -61,7 +59,7 @@ class Pulse:
         self.reserve(items)
         total_W = np.maximum(self.counts_WI.sum(axis=1), 1.0)
         share_BKW = self.counts_WI.T[np.maximum(rows_BK, 0)] / total_W
-        return np.asarray(np.log(share_BKW * items / NOW_FLOOR + 1.0) / 4.0, np.float32)
+        return np.asarray(np.log(share_BKW * items / POP_FLOOR + 1.0) / 4.0, np.float32)
 
     def tops(self, allowed_I: NDArray[np.bool_], count: int) -> NDArray[np.int32]:
         """The allowed items with the highest counts in any window that have one."""

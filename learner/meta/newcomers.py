@@ -29,12 +29,13 @@ from learner.meta.cold import NAMES, WINDOWS, Pulse, cold_features
 from learner.meta.config import MetaConfig
 from learner.meta.trained import Trained
 from learner.ranking_metrics import gains
+from learner.stacking import MEMORY, NEAR, RIDGE
 
 SEGMENTS = ("none", "some")
 """Users without an event, and with one or a few."""
 
-RIDGE, RIDGE_SCORE, MEMORY, NEAR = 1.0, 10.0, 20_000.0, 20.0
-"""As in `learner.stacking`; the score starts with more, because it is right already."""
+RIDGE_SCORE = 10.0
+"""The score starts with more than `learner.stacking.RIDGE`, because it is right already."""
 
 
 class Few(NamedTuple):

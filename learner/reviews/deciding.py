@@ -38,17 +38,11 @@ def best_factors(logit_K3: NDArray[np.float64], truth_K: NDArray[np.int64]) -> N
     """
     if len(truth_K) < ENOUGH or len(np.unique(truth_K)) < 3:  # noqa: PLR2004
         return np.zeros(3)
-    count_3 = np.bincount(truth_K, minlength=3)
     score = np.empty((_SIDE, _SIDE))
     for i, first in enumerate(_TIMES):
-        base_K = logit_K3[:, 0] + first
         for j, second in enumerate(_TIMES):
-            neutral_K = logit_K3[:, 1] + second
-            low_K = base_K >= np.maximum(neutral_K, logit_K3[:, 2])
-            middle_K = ~low_K & (neutral_K >= logit_K3[:, 2])
-            label_K = np.where(low_K, 0, np.where(middle_K, 1, 2))
-            both_33 = np.bincount(label_K * 3 + truth_K, minlength=9).reshape(3, 3)
-            score[i, j] = (2 * np.diag(both_33) / (both_33.sum(axis=1) + count_3)).mean()
+            label_K = (logit_K3 + (first, second, 0.0)).argmax(axis=1)
+            score[i, j] = macro_f1(label_K, truth_K)
     wide = np.pad(score, 1, mode="edge")
     smooth = sum(wide[a : a + _SIDE, b : b + _SIDE] for a in range(3) for b in range(3))
     best = divmod(int(np.argmax(smooth)), _SIDE)

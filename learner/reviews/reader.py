@@ -61,7 +61,8 @@ class _Pass(NamedTuple):
     """What a text passes through before it is learnt."""
 
     texts: tuple[str, ...]
-    learnt: int
+    steps: int
+    clean: list[str]
     bags: Bags
     tokens: list[Tokens] | None
     vector_N2E: NDArray[np.float64] | None
@@ -158,7 +159,7 @@ class ReviewReader:
 
     def _read(self, texts: Sequence[str]) -> _Pass:
         key = tuple(texts)
-        if self._pass is not None and (self._pass.texts, self._pass.learnt) == (key, self.steps):
+        if self._pass is not None and (self._pass.texts, self._pass.steps) == (key, self.steps):
             return self._pass
         clean = [cleaned(text, LONGEST) for text in texts]
         bags = hashed(clean, self.config.ngram_bits, self.config.ngram_longest)
@@ -172,7 +173,7 @@ class ReviewReader:
                 said.append(_centred(adapters.read(tokens)))
         said_NF = np.concatenate(said, axis=1)
         said_NF[:, self._rates_F] += self.biases.mean - ANCHOR
-        self._pass = _Pass(key, self.steps, bags, tokens, vector_N2E, said_NF)
+        self._pass = _Pass(key, self.steps, clean, bags, tokens, vector_N2E, said_NF)
         return self._pass
 
     def prepare(self) -> None:
@@ -245,7 +246,7 @@ class ReviewReader:
         tokens = seen.tokens if self.config.adapters else None
         new = [
             Kept(
-                cleaned(seen.texts[int(n)], LONGEST),
+                seen.clean[int(n)],
                 users[int(n)],
                 int(truth_N[n]),
                 float(rating_N[n]),

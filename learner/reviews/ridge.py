@@ -35,7 +35,7 @@ class VectorReader:
 
     def read(self, vector_NE: NDArray[np.float64]) -> NDArray[np.float64]:
         """Three sentiments, about 0 to 1, and a rating from the mean on: (N, 4)."""
-        return np.asarray(_with_one(vector_NE) @ self.weight_E4)
+        return np.asarray(with_one(vector_NE) @ self.weight_E4)
 
     def learn(
         self,
@@ -46,7 +46,7 @@ class VectorReader:
         """Add reviews, and solve."""
         if not len(vector_NE):
             return
-        x_NE = _with_one(vector_NE)
+        x_NE = with_one(vector_NE)
         y_N4 = np.concatenate([np.eye(3)[sentiment_N], rating_N[:, None]], axis=1)
         fade = float(np.exp(-len(x_NE) / self.memory))
         self.product_EE = np.asarray(self.product_EE * fade + x_NE.T @ x_NE, np.float64)
@@ -69,5 +69,6 @@ class VectorReader:
         self.weight_E4 = np.array(state["weight_E4"], np.float64)
 
 
-def _with_one(vector_NE: NDArray[np.float64]) -> NDArray[np.float64]:
+def with_one(vector_NE: NDArray[np.generic]) -> NDArray[np.float64]:
+    """With a column of ones, whose weight is what is so in any case."""
     return np.concatenate([vector_NE, np.ones((len(vector_NE), 1))], axis=1)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from learner.config import EncoderConfig
-from learner.encoder import find_model
-from learner.huggingface import LoraConfig, get_peft_model, quiet_auto_classes
+from learner.encoder import by_length, load_encoder, mean_over
+from learner.huggingface import LoraConfig, get_peft_model
 from learner.reviews.config import ReviewConfig
 from stream.errors import SettingsError
 
@@ -64,11 +64,8 @@ class SharedEncoder:
         self, encoder: EncoderConfig, config: ReviewConfig, device: torch.device, seed: int
     ) -> None:
         self.config, self.device, self.seed = config, device, seed
-        where = find_model(encoder.model)
-        make_model, make_tokenizer = quiet_auto_classes()
         try:
-            self._tokenizer = make_tokenizer(where, trust_remote_code=False)
-            self._model = make_model(where, use_safetensors=True, trust_remote_code=False)
+            self._tokenizer, self._model = load_encoder(encoder.model)
             layers = self._model.encoder.layer
         except (OSError, ValueError, AttributeError) as error:
             msg = (
@@ -106,9 +103,7 @@ class SharedEncoder:
         ids = [self._ids(text) for text in texts]
         tokens: list[Tokens] = [np.zeros((0, self.width), np.float16)] * len(ids)
         vector_N2E = np.zeros((len(ids), 2 * self.width))
-        order = sorted(range(len(ids)), key=lambda n: len(ids[n]))
-        for start in range(0, len(order), self.batch):
-            part = order[start : start + self.batch]
+        for part in by_length([len(one) for one in ids], self.batch):
             real_NS = _real([len(ids[n]) for n in part], self.device)
             ids_NS = torch.zeros(real_NS.shape, dtype=torch.long, device=self.device)
             for row, n in enumerate(part):
@@ -145,12 +140,6 @@ class SharedEncoder:
         modules = [self._model, *(self.adapters[name] for name in names)]
         own = {p.data_ptr(): p.numel() * p.element_size() for m in modules for p in m.parameters()}
         return sum(own.values())
-
-
-def mean_over(hidden_NSE: Tensor, real_NS: Tensor) -> Tensor:
-    """The mean over real tokens."""
-    real_NS1 = real_NS[:, :, None].to(hidden_NSE.dtype)
-    return (hidden_NSE * real_NS1).sum(dim=1) / real_NS1.sum(dim=1)
 
 
 def _real(lengths: Sequence[int], device: torch.device) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from learner.encoder import by_length
+from learner.optim_torch import restore, saved
 from learner.reviews.config import ReviewConfig
 from learner.reviews.shared import SharedEncoder, Tokens
 
@@ -54,9 +56,7 @@ class Task:
         """Outputs before learning, (N, outputs); texts of similar length go together."""
         self.body.eval()
         out = np.zeros((len(tokens), self.head.out_features))
-        order = sorted(range(len(tokens)), key=lambda n: len(tokens[n]))
-        for start in range(0, len(order), self.shared.batch):
-            part = order[start : start + self.shared.batch]
+        for part in by_length([len(one) for one in tokens], self.shared.batch):
             vector_NE = self.body(*self.shared.together([tokens[n] for n in part]))
             out[part] = self.head(vector_NE).cpu().numpy()
         return out
@@ -76,26 +76,11 @@ class Task:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Weights, moments, and the number of steps."""
-        kept = {name: p.detach().cpu().numpy().copy() for name, p in self.learnt.items()}
-        for name, p in self.learnt.items():
-            for moment, value in self.adam.state.get(p, {}).items():
-                kept[f"{moment}.{name}"] = value.cpu().numpy().copy()
-        return kept | {"steps": np.array([self.steps])}
+        return saved(self.learnt, self.adam) | {"steps": np.array([self.steps])}
 
-    @torch.no_grad()
     def load(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Take a checkpoint."""
-        for name, p in self.learnt.items():
-            p.copy_(torch.from_numpy(np.array(state[name])))
-            moments = {
-                moment: torch.from_numpy(np.array(state[f"{moment}.{name}"]))
-                for moment in ("step", "exp_avg", "exp_avg_sq")
-                if f"{moment}.{name}" in state
-            }
-            if moments:
-                self.adam.state[p] = {
-                    k: v if k == "step" else v.to(p.device) for k, v in moments.items()
-                }
+        restore(self.learnt, self.adam, state)
         self.steps = int(state["steps"][0])
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.reviews.linear import softmax
+from learner.reviews.ridge import with_one
 
 HOLD = 4.0
 """How strongly weights are held to the readers' mean, in reviews that say all about one output."""
@@ -88,7 +89,7 @@ class Weighing:
 
         Before anything is learnt a rating is the mean of theirs.
         """
-        logit_N3 = _with_one(said_NF) @ self.sentiment_F3
+        logit_N3 = with_one(said_NF) @ self.sentiment_F3
         if not self.added:
             return logit_N3, ANCHOR + said_NF[:, self._rates].mean(axis=1)
         return logit_N3, softmax(self._squared(said_NF) @ self.stars_G5) @ np.arange(1.0, 6.0)
@@ -96,7 +97,7 @@ class Weighing:
     def kept_logits(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Logits of the reviews that are kept, by the weights of now, and their sentiments."""
         n = len(self)
-        return _with_one(self.said_KF[:n]) @ self.sentiment_F3, self.sentiment_K[:n]
+        return with_one(self.said_KF[:n]) @ self.sentiment_F3, self.sentiment_K[:n]
 
     def learn(
         self,
@@ -123,7 +124,7 @@ class Weighing:
         said_KF = self.said_KF[:n].astype(np.float64)
         sentiment_K, stars_K = self.sentiment_K[:n], self.rating_K[:n].round().astype(np.int64) - 1
         weight_K = class_weights(sentiment_K, self.balance)[sentiment_K]
-        x_KF, x_KG = _with_one(said_KF), self._squared(said_KF)
+        x_KF, x_KG = with_one(said_KF), self._squared(said_KF)
         for _ in range(2):
             self.sentiment_F3 = _newton(
                 self.sentiment_F3, self.start_F3, x_KF, sentiment_K, weight_K
@@ -132,7 +133,7 @@ class Weighing:
 
     def _squared(self, said_NF: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs with squares of ratings: the stars in the middle have their top in the middle."""
-        return _with_one(np.concatenate([said_NF, said_NF[:, self._rates] ** 2], axis=1))
+        return with_one(np.concatenate([said_NF, said_NF[:, self._rates] ** 2], axis=1))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """What a checkpoint keeps."""
@@ -202,7 +203,3 @@ def _newton(
             return np.asarray(now_FC - step_FC)
         step_FC = step_FC / 4
     return now_FC
-
-
-def _with_one(said_NF: NDArray[np.generic]) -> NDArray[np.float64]:
-    return np.concatenate([said_NF, np.ones((len(said_NF), 1))], axis=1)

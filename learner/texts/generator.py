@@ -12,20 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from learner.device import pick_device
 from learner.huggingface import LoraConfig, get_peft_model
+from learner.optim_torch import restore, saved
 from learner.texts.config import TextsConfig
 from learner.texts.drafts import Drawer, allowed
 from learner.texts.facts import Facts
 from learner.texts.pieces import Pieces, load_model
 from stream.errors import SettingsError
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_ADAM = "adam."
+"""What the names of moments begin with, in adapters' files."""
 
 
 class Nll(NamedTuple):
@@ -122,11 +123,7 @@ class Generator:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The adapter, and the optimiser's memory, as named arrays."""
-        arrays = {name: value.detach().cpu().numpy().copy() for name, value in self._learnt.items()}
-        for name, value in self._learnt.items():
-            for part, kept in self._optim.state.get(value, {}).items():
-                arrays[f"adam.{part}.{name}"] = kept.cpu().numpy().copy()
-        return arrays
+        return saved(self._learnt, self._optim, _ADAM)
 
     def save(self, path: Path) -> None:
         """Write the state to a file that `learner.texts.adapter` can name; whole or not at all."""
@@ -142,15 +139,7 @@ class Generator:
             if name not in arrays or arrays[name].shape != tuple(value.shape):
                 msg = f"`learner.texts`: no {name} of shape {tuple(value.shape)} in the adapter"
                 raise SettingsError(msg)
-        for name, value in self._learnt.items():
-            with torch.no_grad():
-                value.copy_(torch.from_numpy(np.array(arrays[name])))
-            moments = {part: arrays.get(f"adam.{part}.{name}") for part in _MOMENTS}
-            self._optim.state[value] = {
-                part: torch.from_numpy(np.array(kept)).to("cpu" if part == "step" else self.device)
-                for part, kept in moments.items()
-                if kept is not None
-            }
+        restore(self._learnt, self._optim, arrays, _ADAM)
 
 
 def _linear_layers(model: Any) -> list[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.interest import InterestConfig
 from features.profile_state import decode
+from features.readings import as_read
 from features.readings_agent import ReadingsAgent
 from learner.config import LearnerConfig
 from learner.examples_agent import ExamplesAgent
@@ -267,6 +268,19 @@ def test_a_review_counts_as_it_reads() -> None:
     assert row.mean_sentiment == 0.0  # half of what is kept complains
     asyncio.run(make_agent(world)(run_of([event(90, "ada", "tea-1")], 90)))
     assert [step.rating for step in world.examples()[-1].history[-2:]] == [5.0, 1.0]
+
+
+def test_histories_tell_readings_wherever_an_event_falls_into_them() -> None:
+    world = reviewed()
+    asyncio.run(hears(world)(readings_of(world.examples())))
+    kept = decode(world.states[b"ada"])
+    # In time, late, a review that was read before it came back, and more than a history holds.
+    later = [event(100 + n, "ada", f"tea-{n % 10}") for n in range(40)]
+    late = msgspec.structs.replace(event(150, "ada", "tea-1"), ts_ms=START_MS + 35_500)
+    asyncio.run(make_agent(world)(run_of([*later, late], 90)))
+    for told in world.examples()[len(REVIEWS) :]:
+        assert told.history == as_read(told.history, kept.readings)
+        assert any(step.rating == 1.0 for step in told.history)
 
 
 def test_the_text_of_a_review_reaches_the_learner() -> None:

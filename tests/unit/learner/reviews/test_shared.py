@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from learner.config import EncoderConfig
+from learner.encoder import mean_over
 from learner.reviews.config import ReviewConfig
 from learner.reviews.reader import ReviewReader
-from learner.reviews.shared import SharedEncoder, mean_over
+from learner.reviews.shared import SharedEncoder
 from learner.reviews.tasks import AdapterReader
 from stream.errors import SettingsError
 
