@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 from kafka import TopicPartition
@@ -14,7 +13,7 @@ from stream.connect import KafkaConfig
 from stream.events import Event, Reading, decode_event, decode_reading
 from stream.topics import Topics
 
-IDLE_POLLS = 20
+GONE_POLLS = 20
 """Empty polls in a row after which an event is taken to be gone: its topic keeps it for 7 days."""
 
 
@@ -28,13 +27,6 @@ class Doubted(msgspec.Struct, frozen=True, kw_only=True):
     sentiment: str
     stars: float | None
     text: str
-
-
-class Place(NamedTuple):
-    """Where an event stands in `events`."""
-
-    partition: int
-    offset: int
 
 
 def most_doubted(readings: Iterable[Reading], newest: int, rated: bool) -> list[Reading]:
@@ -71,8 +63,8 @@ def doubted(kafka: KafkaConfig, newest: int, rated: bool) -> list[Doubted]:
         newest,
         rated,
     )
-    events = _events_at(kafka, [Place(one.partition, one.offset) for one in found])
-    return [_doubted(one, events.get(Place(one.partition, one.offset))) for one in found]
+    events = _events_of(kafka, found)
+    return [_doubted(one, events.get(one.event_id)) for one in found]
 
 
 def _doubted(reading: Reading, event: Event | None) -> Doubted:
@@ -88,23 +80,24 @@ def _doubted(reading: Reading, event: Event | None) -> Doubted:
     )
 
 
-def _events_at(kafka: KafkaConfig, places: Iterable[Place]) -> Mapping[Place, Event]:
-    """The events at some places, of those that are still there."""
+def _events_of(kafka: KafkaConfig, readings: Iterable[Reading]) -> Mapping[str, Event]:
+    """By their ids, the events that were read, of those that are still there."""
     topic = Topics(kafka.topic_prefix).events
-    found: dict[Place, Event] = {}
+    found: dict[str, Event] = {}
     consumer = open_reader(kafka)
     try:
-        for place in places:
-            partition = TopicPartition(topic, place.partition)
+        for reading in readings:
+            partition = TopicPartition(topic, reading.partition)
             consumer.assign([partition])
-            if consumer.beginning_offsets([partition])[partition] > place.offset:
+            first = consumer.beginning_offsets([partition])[partition]
+            if not first <= reading.offset < consumer.end_offsets([partition])[partition]:
                 continue
-            consumer.seek(partition, place.offset)
-            for _ in range(IDLE_POLLS):
+            consumer.seek(partition, reading.offset)
+            for _ in range(GONE_POLLS):
                 fetched = consumer.poll(timeout_ms=POLL_MS, max_records=1).get(partition, ())
                 if fetched:
-                    if fetched[0].offset == place.offset:
-                        found[place] = decode_event(fetched[0].value)
+                    if fetched[0].offset == reading.offset:
+                        found[reading.event_id] = decode_event(fetched[0].value)
                     break
     finally:
         consumer.close()
