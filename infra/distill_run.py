@@ -11,6 +11,7 @@ from learner.base import save_base
 from learner.behaviour import Behaviour
 from learner.config import LearnerConfig
 from learner.device import pick_device
+from learner.meta.trained import FILE
 from learner.pretraining_config import DistillConfig, PretrainConfig, PretrainReport
 from learner.pretraining_kept import pretrain_kept
 from learner.teacher import Teacher, body_parameters
@@ -112,6 +113,8 @@ def distill_log(
     )
     figures = msgspec.to_builtins(report) | {"data": log.name, "events": prepared.events}
     figures |= {"config": msgspec.to_builtins(config), "teacher_ndcg10": found.teacher_ndcg10}
+    # What is learnt of users' first events depends on texts alone: it is the student's as well.
+    beside = {FILE: (base / FILE).read_bytes()} if (base / FILE).exists() else {}
     save_base(
         folder,
         student,
@@ -120,5 +123,6 @@ def distill_log(
         steps=config.steps,
         encoder=prepared.encoder,
         figures=figures,
+        beside=beside,
     )
     return found
