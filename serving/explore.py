@@ -75,19 +75,22 @@ class Explorer:
         key
             What the draw follows from.
         """
+        if not len(new_N):
+            return best_P
         draw = np.random.default_rng(crc32(key.encode()))
         places = int(self.share * len(best_P) + draw.random())
         places = min(places, len(best_P) - 1)
-        if places < 1 or not len(new_N):
+        if places < 1:
             return best_P
-        shown_N = np.array([self.shown.get(row, 0) for row in new_N.tolist()])
-        fits_N = np.isin(new_N, pool_K[pool_K != NOWHERE]) & (shown_N < MOST_SHOWS)
+        fits_N = np.isin(new_N, pool_K[pool_K != NOWHERE])
         fits_N &= ~np.isin(new_N, best_P[: len(best_P) - places])
         at_N = np.flatnonzero(fits_N)
+        shown_N = np.array([self.shown.get(row, 0) for row in new_N[at_N].tolist()], np.int64)
+        at_N, shown_N = at_N[shown_N < MOST_SHOWS], shown_N[shown_N < MOST_SHOWS]
         if not len(at_N):
             return best_P
         taken_N = taken_N[at_N]
-        missed_N = np.maximum(shown_N[at_N] - taken_N, 0)
+        missed_N = np.maximum(shown_N - taken_N, 0)
         rate_N = draw.beta(1.0 + taken_N, MISSES + missed_N)
         chosen = new_N[at_N[np.argsort(-rate_N, kind="stable")[:places]]]
         kept_P = best_P[~np.isin(best_P, chosen)][: len(best_P) - len(chosen)]
