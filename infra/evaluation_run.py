@@ -51,10 +51,12 @@ def load_catalogue(
     log: Log,
     events: list[Event],
     config: LearnerConfig,
-    encoder: Callable[[], Encodes],
-    progress: Callable[[str, int, int], None],
+    encoder: Callable[[], Encodes] | None = None,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Catalog:
     """The log's items that have a text and occur in its events, encoded.
+
+    The encoder is only made where there is a text; without one, it is the settings'.
 
     An item without text is left to be admitted by its first event: a log that only lists ids made
     that list from events which, at the start, are still to come.
@@ -69,8 +71,10 @@ def load_catalogue(
     ]
     catalog = Catalog(config.encoder.width)
     if items:
-        done = 0
-        for part in encode_items(items, encoder(), lambda _: None, now_ms=0):
+        from learner.encoder import TextEncoder  # noqa: PLC0415 - not every log has texts
+
+        done, made = 0, TextEncoder(config.encoder) if encoder is None else encoder()
+        for part in encode_items(items, made, lambda _: None, now_ms=0):
             catalog.upsert(part)
             done += sum(bool(vector.vector) for vector in part)
             progress("text of items", done, len(items))

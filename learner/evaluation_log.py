@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.baselines.protocol import MICRO_BATCH, Events, micro_batches
 from learner.baselines.rows import GrowingLists
-from stream.events import KINDS, Event, Example, Step
+from stream.events import KIND_CODE, Event, Example, Step
 from stream.seen import remember
 
 Rule = Literal["auto", "event", "instant"]
@@ -198,7 +198,7 @@ def _columns(events: Sequence[Event], catalog: Catalog) -> tuple[Events, int]:
     items = {catalog.item(row).item_id: row for row in range(len(catalog))}
     user = np.array([users.setdefault(e.user_id, len(users)) for e in events], np.int32)
     item = np.array([items.setdefault(e.item_id, len(items)) for e in events], np.int32)
-    kind = np.array([KINDS.index(e.kind) for e in events], np.int8)
+    kind = np.array([KIND_CODE[e.kind] for e in events], np.int8)
     ts_ms = np.array([e.ts_ms for e in events], np.int64)
     session = user
     if all(e.session_id for e in events):

@@ -91,7 +91,6 @@ def evaluate(
     from infra import evaluation_run, evaluation_view
     from learner.config import LearnerConfig
     from learner.drift_river import default_detectors
-    from learner.encoder import TextEncoder
     from learner.evaluation_log import Protocol
     from learner.prequential import ON_DEMAND, ROWS
     from learner.prequential import evaluate as play
@@ -108,9 +107,7 @@ def evaluate(
     log = open_log(path)
     with evaluation_run.progress_bar() as progress:
         events = evaluation_run.load_events(log, last)
-        catalog = evaluation_run.load_catalogue(
-            log, events, config, lambda: TextEncoder(config.encoder), progress
-        )
+        catalog = evaluation_run.load_catalogue(log, events, config, progress=progress)
         try:
             found = play(
                 events,

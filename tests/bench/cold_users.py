@@ -23,7 +23,6 @@ from features.catalog import Catalog
 from infra.evaluation_run import load_catalogue, load_events
 from learner.config import LearnerConfig
 from learner.drift_river import default_detectors
-from learner.encoder import TextEncoder
 from learner.evaluation_learner import Course, play_learner
 from learner.evaluation_log import Protocol, examples_of, record
 from learner.meta.config import MetaConfig
@@ -61,9 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(1)
     log, config = open_log(Path(os.environ["TIDEMILL_DATA"]) / asked.data), LearnerConfig()
     events = load_events(log, asked.last)
-    catalog = load_catalogue(
-        log, events, config, lambda: TextEncoder(config.encoder), lambda *_: None
-    )
+    catalog = load_catalogue(log, events, config)
     rule: Literal["auto", "event", "instant"] = asked.histories
     protocol = Protocol(histories=rule, stream_max=asked.stream_max)
     without_N, past_N, user_N = play(events, catalog, protocol, few=0)

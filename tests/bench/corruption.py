@@ -203,7 +203,7 @@ def recorded(
     events = load_events(log)
     events = events[: int(len(events) * share)][-last:]
     encoder = TextEncoder(config.encoder)
-    return events, load_catalogue(log, events, config, lambda: encoder, lambda *_: None)
+    return events, load_catalogue(log, events, config, lambda: encoder)
 
 
 def main(arguments: Sequence[str]) -> None:

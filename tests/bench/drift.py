@@ -73,7 +73,7 @@ def recorded(
     users = sorted({event.user_id for event in everything})
     kept = set(users[::every])
     some = [event for event in everything if event.user_id in kept]
-    catalog = load_catalogue(log, some, config, lambda: encoder, lambda *_: None)
+    catalog = load_catalogue(log, some, config, lambda: encoder)
     return Log(some, catalog, int(len(some) * 0.4))
 
 

@@ -209,9 +209,7 @@ def shop(folder: Path, last: int | None) -> tuple[NDArray[np.float32], dict[str,
     """Text vectors of a log's items, and labels of them."""
     log, config = open_log(folder), LearnerConfig()
     events = load_events(log, last)
-    catalog = load_catalogue(
-        log, events, config, lambda: TextEncoder(config.encoder), lambda *_: None
-    )
+    catalog = load_catalogue(log, events, config)
     found = sequences_of(events, catalog)
     labels = {"clusters": clusters(found.user_N, found.rows_N.astype(np.int64), len(catalog))}
     brand = {

@@ -174,7 +174,7 @@ def log_of(name: str, count: int, config: LearnerConfig) -> tuple[list[Event], C
         return events, shop_catalogue(shop, encoder, config.encoder.width)
     log = open_log(Path(os.environ["TIDEMILL_DATA"]) / name)
     events = load_events(log)[:count]
-    return events, load_catalogue(log, events, config, lambda: encoder, lambda *_: None)
+    return events, load_catalogue(log, events, config, lambda: encoder)
 
 
 def main(arguments: Sequence[str]) -> None:

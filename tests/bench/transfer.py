@@ -20,7 +20,6 @@ import torch
 from features.catalog import Catalog
 from infra.evaluation_run import load_catalogue, load_events
 from learner.config import LearnerConfig
-from learner.encoder import TextEncoder
 from learner.evaluation_learner import learn_and_admit
 from learner.evaluation_log import Protocol, examples_of
 from learner.online import OnlineLearner
@@ -58,9 +57,7 @@ def read(
     """The events of a log, and what its items say."""
     log = open_log(folder / name)
     events = load_events(log, last)
-    return events, load_catalogue(
-        log, events, config, lambda: TextEncoder(config.encoder), lambda *_: None
-    )
+    return events, load_catalogue(log, events, config)
 
 
 def learnt(events: Sequence[Event], catalog: Catalog, config: LearnerConfig) -> OnlineLearner:
