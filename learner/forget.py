@@ -4,7 +4,7 @@
 |---|---|---|
 | examples that wait for their item | by user id | theirs are dropped |
 | the ring of examples to replay | nobody's by name, so all together | emptied |
-| the newest reviews, and what a user usually gives | by user id | theirs are dropped, by the reader |
+| the newest reviews, what users usually give | by user id | theirs are dropped by the reader |
 | counts and weights | of all users together | stay, and age out |
 
 An emptied ring fills again with the next examples, and costs some rehearsal until then. Weights
