@@ -29,12 +29,11 @@ from learner.candidates import gather_candidates
 from learner.config import LearnerConfig
 from learner.correction import Correction, Weighing
 from learner.device import pick_device
-from learner.evidence import TOGETHER_FADE
 from learner.experts import Experts
 from learner.features import Words, describe
+from learner.likeness import POOLED, alike, picked, pooled
 from learner.meta.newcomers import Newcomers
 from learner.meta.trained import read_meta
-from learner.ngram_vectors import unit_rows
 from learner.retrieval import tops
 from learner.stacking import Stacking
 from learner.tower import ItemTower, Residuals
@@ -46,12 +45,6 @@ log-odds that it stands for, as counted pairs will come to say the other half.""
 
 UNCORRECTED = ("own segment", "all users", "prior")
 """The arms behind the nets: the learnt weights of the user's segment, those of all, the prior."""
-
-WINDOWS = (10, 1)
-"""Of how many of the newest items the text counts: of late, and at last."""
-
-PRAISE_FADE = 0.85
-"""What is left of a rating after each newer one: half after four."""
 
 CHUNK = 64
 """Users scored at once: more would not fit the cache, fewer would pay Python's price."""
@@ -166,7 +159,9 @@ class Ranker:
     ) -> Scored:
         listing = self.config.model.candidates
         text_IE, has_text = self.tower.text_IE(), self.tower.has_text
-        pooled_BWE = self._pooled(past) if has_text else None
+        pooled_BWE = None
+        if has_text:
+            pooled_BWE = torch.from_numpy(pooled(self.catalog.vectors, past)).to(self.device)
         behaviour_BI = self._behaviour(past)
         named = []
         if np.count_nonzero(allowed_I) > listing.all_items_below:
@@ -174,7 +169,7 @@ class Ranker:
             if pooled_BWE is not None and listing.semantic:
                 near_BC = self.tower.nearest(pooled_BWE[:, 0], listing.semantic, shut_N)
                 named.append(near_BC.int().cpu().numpy())
-                if pooled_BWE.shape[1] > len(WINDOWS):
+                if pooled_BWE.shape[1] == POOLED:
                     praise_BE = pooled_BWE[:, -1]
                     liked_BC = self.tower.nearest(praise_BE, listing.semantic // 2, shut_N)
                     liked_BC[~praise_BE.any(dim=1)] = -1
@@ -191,18 +186,12 @@ class Ranker:
         place_B = np.zeros(len(past), np.int64)
         if target_B is not None:
             rows_BK, real_BK, place_B = _with_targets(rows_BK, real_BK, target_B)
-        semantic_BK, last_BK, *praised = _alike(pooled_BWE, text_IE, rows_BK)
         described = describe(
             self.experts,
             past,
             rows_BK,
             real_BK=real_BK,
-            words=Words(
-                semantic_BK,
-                last_BK,
-                praised[0] if praised else np.zeros(rows_BK.shape, np.float32),
-                _picked(behaviour_BI, rows_BK),
-            ),
+            words=Words(*alike(pooled_BWE, text_IE, rows_BK), picked(behaviour_BI, rows_BK)),
             items=items,
         )
         prior_BK = described.prior_BK
@@ -258,17 +247,6 @@ class Ranker:
         scores_2BK = self.stacking.scores(features_BKF)
         self.stacking.gather(features_BKF, scores_2BK, put(scored.real_BK), put(scored.target_B))
 
-    def _pooled(self, past: Histories) -> Tensor:
-        """What users looked at of late, and at last, as texts: (B, 2, E).
-
-        Where any of them has rated anything, what each praised comes third: (B, 3, E).
-        """
-        vectors_IE = self.catalog.vectors
-        pooled = [pool_text(vectors_IE, past.rows_BT, window) for window in WINDOWS]
-        if past.ratings_BT.any():
-            pooled.append(pool_praise(vectors_IE, past.rows_BT, past.ratings_BT))
-        return torch.from_numpy(np.stack(pooled, axis=1)).to(self.device)
-
     def _behaviour(self, past: Histories) -> Tensor | None:
         model = self.behaviour
         if model is None or not self.trained:
@@ -281,62 +259,6 @@ class Ranker:
         with self.autocast():
             users_BD = model.users(towers_ID, steps)
         return self.tower.products(users_BD.float())
-
-
-def pool_text(
-    vectors_IE: NDArray[np.float32], rows_BT: NDArray[np.int32], window: int
-) -> NDArray[np.float32]:
-    """What each user looked at of late, as one L2-normalised text vector; zero without a past."""
-    recent_BW = rows_BT[:, ::-1][:, :window]
-    weight_BW = np.where(
-        recent_BW >= 0, TOGETHER_FADE ** np.arange(recent_BW.shape[1]), 0.0
-    ).astype(np.float32)
-    pooled_BE = np.einsum("bw,bwe->be", weight_BW, vectors_IE[np.maximum(recent_BW, 0)])
-    return unit_rows(pooled_BE)
-
-
-def pool_praise(
-    vectors_IE: NDArray[np.float32], rows_BT: NDArray[np.int32], ratings_BT: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """What each user praised, less what they complained of, as one text vector of length 1 or 0.
-
-    >>> tea, bike = np.eye(2, dtype=np.float32)
-    >>> rated = pool_praise(np.stack([tea, bike]), np.array([[0, 1]]), np.array([[1.0, 5.0]]))
-    >>> [round(float(x), 2) for x in rated[0]]
-    [-0.65, 0.76]
-    """
-    weight_BT = np.where((rows_BT >= 0) & (ratings_BT > 0), (ratings_BT - 3.0) / 2.0, 0.0)
-    newer_BT = np.cumsum((weight_BT != 0)[:, ::-1], axis=1)[:, ::-1] - (weight_BT != 0)
-    weight_BT = (weight_BT * PRAISE_FADE**newer_BT).astype(np.float32)
-    at_B, at_T = np.nonzero(weight_BT)
-    pooled_BE = np.zeros((len(rows_BT), vectors_IE.shape[1]), np.float32)
-    np.add.at(pooled_BE, at_B, weight_BT[at_B, at_T, None] * vectors_IE[rows_BT[at_B, at_T]])
-    return unit_rows(pooled_BE)
-
-
-def _alike(
-    pooled_BWE: Tensor | None, text_IE: Tensor, rows_BK: NDArray[np.int32]
-) -> list[NDArray[np.float32]]:
-    """Likeness of each candidate's text to each of the pooled ones."""
-    if pooled_BWE is None:
-        return [np.zeros(rows_BK.shape, np.float32) for _ in WINDOWS]
-    B, K = rows_BK.shape
-    W = pooled_BWE.shape[1]
-    if len(text_IE) <= B * K:
-        all_BWI = (pooled_BWE.flatten(0, 1) @ text_IE.T).view(B, W, -1)
-        return [_picked(like_BI, rows_BK) for like_BI in all_BWI.unbind(1)]
-    at_N = torch.from_numpy(np.maximum(rows_BK, 0).ravel()).to(text_IE.device)
-    text_BKE = text_IE.index_select(0, at_N).view(B, K, -1)
-    like_BKW = torch.bmm(text_BKE, pooled_BWE.transpose(1, 2)).cpu().numpy()
-    like_BKW[rows_BK < 0] = 0.0
-    return [like_BKW[:, :, w] for w in range(W)]
-
-
-def _picked(score_BI: Tensor | None, rows_BK: NDArray[np.int32]) -> NDArray[np.float32]:
-    if score_BI is None:
-        return np.zeros(rows_BK.shape, np.float32)
-    at_BK = torch.from_numpy(np.maximum(rows_BK, 0).astype(np.int64)).to(score_BI.device)
-    return np.where(rows_BK >= 0, score_BI.gather(1, at_BK).cpu().numpy(), np.float32(0.0))
 
 
 def _had(past: Histories, rows_BK: NDArray[np.int32]) -> NDArray[np.bool_]:
