@@ -73,7 +73,8 @@ def alike(
     """Likeness of each candidate's text to what was looked at of late, at last, and praised."""
     nothing_BK = np.zeros(rows_BK.shape, np.float32)
     found = [] if pooled_BWE is None else _likeness(pooled_BWE, text_IE, rows_BK)
-    recent_BK, last_BK, praised_BK = [*found, *[nothing_BK] * (POOLED - len(found))]
+    found += [nothing_BK] * (POOLED - len(found))
+    recent_BK, last_BK, praised_BK = found
     return recent_BK, last_BK, praised_BK
 
 
