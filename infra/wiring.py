@@ -111,6 +111,7 @@ def run_learner(settings: Settings) -> int:
 
     kafka, config = settings.section(KafkaConfig), settings.section(LearnerConfig)
     _limit_threads(config.threads)
+    os.nice(config.nice)
     app = make_app("learner", kafka, settings.section(StreamConfig), data_dir(settings))
     publisher = Publisher(kafka, settings.section(PublishConfig), role="learner")
     catalog = Catalog(config.encoder.width)

@@ -277,6 +277,15 @@ class LearnerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     threads: Annotated[
         int, Meta(ge=0, le=256, description="CPU threads of the role; 0 leaves torch's default")
     ] = 1
+    nice: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=19,
+            description="how far the role stands back where roles share cores: what is learnt a "
+            "moment later is missed less than a list that comes a moment later",
+        ),
+    ] = 10
     seed: Annotated[int, Meta(ge=0, description="two runs with one seed are bit-equal")] = 0
     max_wait_s: Annotated[
         float, Meta(gt=0, le=60, description="an incomplete micro-batch is learnt after this")

@@ -23,7 +23,7 @@ from infra.bench.shopping import stock
 from infra.bench.stack import OwnStack
 from infra.settings import Settings
 
-RATES = (100, 500)
+RATES = (10, 100, 500)
 SECONDS = 20.0
 ITEMS_S = 240.0
 SEED = 7
