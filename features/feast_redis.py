@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from struct import Struct
 from typing import Any, Literal
 
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ResponseError
@@ -131,17 +132,23 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         if progress:
             progress(len(data))
 
-    def _write(self, config: RepoConfig, rows: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write keys and their fields, packed, in one round trip."""
+    def _write(self, config: RepoConfig, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write keys and their fields, packed, in one round trip; rows may be made meanwhile."""
         online = config.online_store
         ttl_s = online.key_ttl_seconds or 0
-        # In a cluster each key has its own node.
-        size = 1 if online.redis_type == RedisType.redis_cluster else ROWS_PER_CALL
-        with self._get_client(online).pipeline(transaction=False) as pipe:
-            for at in range(0, len(rows), size):
-                keys, packed = zip(*rows[at : at + size], strict=True)
-                pipe.eval(_WRITE_UNLESS_OLDER, len(keys), *keys, ttl_s, *packed)
-            pipe.execute()
+        client = self._get_client(online)
+        if online.redis_type == RedisType.redis_cluster:  # each key has its own node
+            with client.pipeline(transaction=False) as pipe:
+                for key, packed in rows:
+                    pipe.eval(_WRITE_UNLESS_OLDER, 1, key, ttl_s, packed)
+                pipe.execute()
+            return
+        calls = (
+            ("EVAL", _WRITE_UNLESS_OLDER, len(part), *(key for key, _ in part), ttl_s)
+            + tuple(packed for _, packed in part)
+            for part in _parts(rows, ROWS_PER_CALL)
+        )
+        _send_while_made(client.connection_pool, calls)
 
     def make_tables(self, config: RepoConfig, views: Sequence[FeatureView]) -> None:
         """Do nothing: Redis has none."""
@@ -153,12 +160,14 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         names, project = _Names(table), config.project.encode()
         kinds = kinds_of(table)
         values, wires = attrgetter(*kinds), [wire_of(kind) for kind in kinds.values()]
-        packed = []
-        for row in rows:
-            made = [wire(value) for wire, value in zip(wires, values(row), strict=True)]
-            key = user_key(row.user_id) + project
-            packed.append((key, names.row(row.updated_ms, row.events, kinds, made)))
-        self._write(config, packed)
+
+        def packed() -> Iterator[tuple[bytes, bytes]]:
+            for row in rows:
+                made = [wire(value) for wire, value in zip(wires, values(row), strict=True)]
+                key = user_key(row.user_id) + project
+                yield key, names.row(row.updated_ms, row.events, kinds, made)
+
+        self._write(config, packed())
 
     def read_rows(
         self, config: RepoConfig, table: FeatureView, user_ids: Sequence[str]
@@ -216,6 +225,32 @@ class _Names:
         for name, value in zip(names, values, strict=True):
             parts += (self._hashes[name], _length(len(value)), value)
         return b"".join(parts)
+
+
+def _parts(rows: Iterable[tuple[bytes, bytes]], size: int) -> Iterator[list[tuple[bytes, bytes]]]:
+    left = iter(rows)
+    while part := list(islice(left, size)):
+        yield part
+
+
+def _send_while_made(pool: ConnectionPool, calls: Iterable[tuple[Any, ...]]) -> None:
+    """Send each call as soon as it is made, then read all answers: Redis works while we do.
+
+    A pipeline of redis-py sends nothing before the last call is made.
+    """
+    connection = pool.get_connection()
+    try:
+        sent = 0
+        for call in calls:
+            connection.send_command(*call)
+            sent += 1
+        for _ in range(sent):
+            connection.read_response()
+    except BaseException:
+        connection.disconnect()  # answers may be left in it, which are not the next caller's
+        raise
+    finally:
+        pool.release(connection)
 
 
 _length = Struct("<I").pack
