@@ -30,6 +30,7 @@ SECTIONS: dict[str, str] = {
     "stream": "stream.app:StreamConfig",
     "publish": "stream.publish:PublishConfig",
     "ingest": "stream.ingest:IngestConfig",
+    "tenants": "stream.tenants:TenantsConfig",
     "interest": "features.interest:InterestConfig",
     "store": "features.store_config:StoreConfig",
     "learner": "learner.config:LearnerConfig",

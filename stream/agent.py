@@ -15,6 +15,8 @@ remembers them per user, applies each once.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from stream.app import StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
@@ -31,6 +33,7 @@ from stream.metrics import (
 from stream.outgoing import Publishes, RecordTooLarge
 from stream.parse import TopicKind
 from stream.refusals import Refusals
+from stream.tenants import ONE_SHOP
 from stream.topics import RAW_EVENT_TOPICS, Topics
 
 AGES_PER_RUN = 32
@@ -44,7 +47,13 @@ class IngestAgent:
     """
 
     def __init__(
-        self, kafka: KafkaConfig, config: IngestConfig, publisher: Publishes, clock: Clock
+        self,
+        kafka: KafkaConfig,
+        config: IngestConfig,
+        publisher: Publishes,
+        clock: Clock,
+        *,
+        tenants: Collection[str] = ONE_SHOP,
     ) -> None:
         topics = Topics(kafka.topic_prefix)
         self._events, self._dead_letters = topics.events, topics.dead_letters
@@ -53,7 +62,7 @@ class IngestAgent:
             topics.purchases: "purchases",
             topics.reviews: "reviews",
         }
-        self._ingest = Ingest(self._kinds, config)
+        self._ingest = Ingest(self._kinds, config, tenants)
         self._publisher = publisher
         self._clock = clock
 
@@ -105,11 +114,17 @@ class IngestAgent:
                 age_s.observe(max(0, now_ms - records[place].timestamp) / 1000)
 
 
-def add_ingest(
-    app: StreamApp, kafka: KafkaConfig, config: IngestConfig, publisher: Publishes, clock: Clock
+def add_ingest(  # noqa: PLR0913 - the parts that ingest is made of
+    app: StreamApp,
+    kafka: KafkaConfig,
+    config: IngestConfig,
+    publisher: Publishes,
+    clock: Clock,
+    *,
+    tenants: Collection[str] = ONE_SHOP,
 ) -> None:
     """Put ingest on an app: one Faust agent per raw topic, so that none waits for another."""
-    agent = IngestAgent(kafka, config, publisher, clock)
+    agent = IngestAgent(kafka, config, publisher, clock, tenants=tenants)
     refusals = Refusals(ROLE, kafka, publisher, clock, agent.count_refused)
 
     async def ingest(run: Run) -> None:

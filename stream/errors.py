@@ -24,6 +24,7 @@ Reason = Literal[
     "bad_id",
     "too_large",
     "empty",
+    "unknown_tenant",
     "failed",
 ]
 """Why a record was refused: a closed set, so that it can be a metric's label."""

@@ -21,6 +21,9 @@ Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Timestamp = int | str
 """Milliseconds since the epoch, or an ISO 8601 date and time with its zone."""
 
+Tenant = str | msgspec.UnsetType
+"""Which of several shops a record is of (`stream.tenants`); unset: the one without a name."""
+
 Kind = Literal["view", "click", "cart", "purchase", "review"]
 """What a user did, from the weakest sign of interest to the strongest."""
 
@@ -43,6 +46,7 @@ class Click(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event_id: Id | None = None
     recommendation_id: Id | None = None
     session_id: Id | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,6 +60,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event_id: Id | None = None
     recommendation_id: Id | None = None
     session_id: Id | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -69,6 +74,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
     event_id: Id | None = None
     recommendation_id: Id | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +88,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     price: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     available: bool = True
     image_vector: tuple[float, ...] | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,12 +110,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     context_item: Id | None = None
     filters: Filters = Filters()
     query: Annotated[str, Meta(max_length=1_000)] | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the topic `forget`: everything that is known of this user is to be erased."""
 
     user_id: Id
+    tenant: Tenant = msgspec.UNSET
 
 
 # What Tidemill says ----------------------------------------------------------------------------
@@ -118,6 +127,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """A record of the topic `events`: validated, with an id and a time in milliseconds.
 
     A field that has its default isn't written: of a click's fifteen that is every second one.
+    User and item carry their tenant within their ids (`stream.tenants`), here and in `Example`.
 
     `source` names the raw record (`topic-partition-offset`), `received_ms` is that record's Kafka
     timestamp: the moment from which freshness is counted. `replayed` says that the record was a
@@ -198,6 +208,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     sentiment: Sentiment
     doubt: float
     stars: float | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 class InterestShift(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +229,24 @@ class InterestShift(msgspec.Struct, frozen=True, kw_only=True):
     received_ms: int
     evidence: tuple[str, ...] = ()
     source: Literal["events", "reviews"] = "events"
+    tenant: Tenant = msgspec.UNSET
+
+
+class ProfileText(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `profiles`: a user in two or three sentences.
+
+    Written at some of a user's first events and when their interest shifts; `because` says which of
+    the two. Every number in `text` counts the user's events up to `event_id`, `user_events` in all.
+    Of two records of a user, the one of more events is newer. A null value: the user is forgotten.
+    """
+
+    user_id: str
+    text: str
+    language: Literal["en", "zh"]
+    because: Literal["events", "shift", "reviews"]
+    event_id: str
+    ts_ms: int
+    user_events: int
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,6 +337,40 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     variant: str = "model"
     seen_event_id: str | None = None
     timings: Timings | None = None
+    tenant: Tenant = msgspec.UNSET
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A record of the topic `outcomes`: what became of one shown item, by the times it became known.
+
+    A click, a cart or a purchase is told at once; `final` says that nothing more will be told of
+    this item of this list. `place` counts from 1. A record may come twice after a crash:
+    `recommendation_id`, `item_id` and what is told are the same then. `propensity` is the chance
+    that the item had of this place, where it was drawn.
+    """
+
+    recommendation_id: str
+    user_id: str
+    item_id: str
+    place: int
+    places: int
+    surface: str
+    score: float
+    shown_ms: int
+    variant: str = "model"
+    model_version: int | None = None
+    propensity: float | None = None
+    clicked_ms: int | None = None
+    carted_ms: int | None = None
+    bought_ms: int | None = None
+    price: float | None = None
+    quantity: int = 1
+    final: bool = False
+
+    @property
+    def taken(self) -> bool:
+        """Whether the shopper clicked the item, or went further."""
+        return (self.clicked_ms or self.carted_ms or self.bought_ms) is not None
 
 
 # Decoders and encoders -------------------------------------------------------------------------
@@ -322,6 +385,8 @@ decode_event = event_decoder.decode
 decode_example = msgspec.msgpack.Decoder(Example).decode
 decode_reading = msgspec.json.Decoder(Reading).decode
 decode_shift = msgspec.json.Decoder(InterestShift).decode
+decode_profile_text = msgspec.json.Decoder(ProfileText).decode
 decode_item_vector = msgspec.msgpack.Decoder(ItemVector).decode
 decode_adapter = msgspec.json.Decoder(AdapterVersion).decode
 decode_recommendation = msgspec.json.Decoder(Recommendation).decode
+decode_outcome = msgspec.json.Decoder(Outcome).decode

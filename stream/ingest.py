@@ -14,7 +14,7 @@ published it; a failed run is given up (`abandon`) and may be taken again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Annotated
@@ -31,6 +31,7 @@ from stream.outgoing import Outgoing
 from stream.parse import TopicKind, parse_event
 from stream.parse_together import parse_together
 from stream.replayed import source_name, source_of
+from stream.tenants import ONE_SHOP
 
 ROLE = "ingest"
 
@@ -74,6 +75,8 @@ class Ingest:
         The raw topics by their full names.
     config
         What is remembered.
+    tenants
+        The shops that records may name as their own.
 
     Examples
     --------
@@ -89,8 +92,14 @@ class Ingest:
     1
     """
 
-    def __init__(self, kinds: Mapping[str, TopicKind], config: IngestConfig | None = None) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[str, TopicKind],
+        config: IngestConfig | None = None,
+        tenants: Collection[str] = ONE_SHOP,
+    ) -> None:
         self._kinds = dict(kinds)
+        self._tenants = tenants
         self._seen = SeenEvents((config or IngestConfig()).seen_events)
         self._in_flight: set[EventKey] = set()
 
@@ -116,7 +125,7 @@ class Ingest:
     ) -> bool:
         """Take records that are all good and new; false where they aren't, and nothing is done."""
         run = result.run
-        events = parse_together(result.kind, part, run.topic, run.partition, now_ms)
+        events = parse_together(result.kind, part, run.topic, run.partition, now_ms, self._tenants)
         if events is None:
             return False
         keys: list[EventKey] = list(map(_key, events))
@@ -149,7 +158,13 @@ class Ingest:
             )
             try:
                 event = parse_event(
-                    kind, record.value, source, received_ms, now_ms, replayed=replayed
+                    kind,
+                    record.value,
+                    source,
+                    received_ms,
+                    now_ms,
+                    replayed=replayed,
+                    tenants=self._tenants,
                 )
             except BadRecord as error:
                 self._refuse(result, place, error, now_ms)

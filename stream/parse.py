@@ -8,7 +8,7 @@ refusal are found in `stream.parse_faults`, and only after a refusal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -19,6 +19,14 @@ from stream.events import Click, Event, Item, Purchase, Request, Review
 from stream.lines import DECODE_FAULTS
 from stream.parse_faults import ID_WANTED, explain
 from stream.parse_time import checked_time_ms
+from stream.tenants import (
+    ONE_SHOP,
+    check_tenant,
+    inside,
+    into,
+    item_key,
+    split_key,
+)
 
 TopicKind = Literal["clicks", "purchases", "reviews"]
 """Which raw topic a record came from, without the prefix."""
@@ -53,6 +61,7 @@ def parse_event(
     now_ms: int,
     *,
     replayed: bool = False,
+    tenants: Collection[str] = ONE_SHOP,
 ) -> Event:
     """Validate a record of `clicks`, `purchases` or `reviews`.
 
@@ -70,6 +79,8 @@ def parse_event(
         The time of day: an event from more than one day ahead of it is refused.
     replayed
         Whether the record was a dead letter before, and `source` is where it was read first.
+    tenants
+        The shops that the record may name as its own; the event's ids then carry it.
 
     Raises
     ------
@@ -94,6 +105,8 @@ def parse_event(
     except DECODE_FAULTS as error:
         raise explain(value, error) from None
 
+    if tenant := raw.tenant:
+        check_tenant(tenant, tenants)
     user_id, item_id = raw.user_id, raw.item_id
     event_id, recommendation_id = raw.event_id, raw.recommendation_id
     if not (user_id.isprintable() and " " != user_id[0] and " " != user_id[-1]):
@@ -113,8 +126,12 @@ def parse_event(
         check_id("session_id", raw.session_id)
     ts_ms = checked_time_ms(raw.ts, now_ms)
     good = (raw, event_id, ts_ms, source, received_ms)
-    return RAW_EVENTS[topic_kind]([good], replayed=replayed)[0]
+    event = RAW_EVENTS[topic_kind]([good], replayed=replayed)[0]
+    return into(event, tenant, *OWN_IDS) if tenant else event
 
+
+OWN_IDS = ("user_id", "item_id")
+"""The ids of an event that say inside whose they are. Its own need not: they are a user's."""
 
 Raw = TypeVar("Raw")
 Good = tuple[Raw, str, int, str, int]
@@ -188,8 +205,11 @@ RAW_EVENTS: dict[TopicKind, Callable[..., list[Event]]] = {
 """What makes events of decoded records that were found good, and of what stands beside them."""
 
 
-def parse_item(record: Record) -> Item:
+def parse_item(record: Record, tenants: Collection[str] = ONE_SHOP) -> Item:
     r"""Validate a record of `items`: texts stripped, the category as a path of names.
+
+    Its id is the shop's own, and its tenant is one of those given. The topic is compacted by key:
+    a tenant's key is `tenant/item_id`, and no item of the shop without a name can look like one.
 
     A tombstone has no item in it and is refused as empty: ask `record.value is None` first, and
     `parse_item_key` for the item that it deletes.
@@ -207,9 +227,14 @@ def parse_item(record: Record) -> Item:
         item = _decode_item(value)
     except DECODE_FAULTS as error:
         raise explain(value, error) from None
+    check_tenant(item.tenant, tenants)
     check_id("item_id", item.item_id)
-    if record.key is not None and record.key != item.item_id.encode():
-        wanted = f"the item_id {item.item_id!r}: the topic is compacted by it"
+    key = item_key(item.tenant, item.item_id)
+    if not item.tenant and (like := split_key(key, tenants)).tenant:
+        wanted = f"another id: its key would be that of {like.tenant}'s item {like.name!r}"
+        raise BadRecord(field="item_id", value=key, wanted=wanted, reason="bad_id")
+    if record.key is not None and record.key != key.encode():
+        wanted = f"{key!r}: the topic is compacted by it"
         raise BadRecord(field="key", value=record.key[:300], wanted=wanted, reason="bad_id")
     _check_text("title", item.title, MAX_NAME_CHARS)
     _check_text("description", item.description, MAX_TEXT_CHARS)
@@ -231,12 +256,14 @@ def parse_item(record: Record) -> Item:
     )
 
 
-def parse_item_key(record: Record) -> str:
-    """Read the item id from a record's key: what a tombstone of `items` deletes.
+def parse_item_key(record: Record, tenants: Collection[str] = ONE_SHOP) -> str:
+    r"""Read the item from a record's key: what a tombstone of `items` deletes, as it is inside.
 
     >>> from stream.batching import PlainRecord
     >>> parse_item_key(PlainRecord(b"tea", None, 0))
     'tea'
+    >>> parse_item_key(PlainRecord(b"acme/tea", None, 0), {"acme"})
+    'acme\x1ftea'
     """
     if not record.key:
         raise BadRecord(field="key", value=record.key, wanted="the item_id", reason="missing_field")
@@ -246,14 +273,15 @@ def parse_item_key(record: Record) -> str:
         raise BadRecord(
             field="key", value=record.key[:300], wanted="the item_id as UTF-8 text", reason="bad_id"
         ) from None
+    tenant, item_id = split_key(item_id, tenants)
     if len(item_id) > MAX_ID_CHARS:
         raise BadRecord(field="key", value=item_id[:300], wanted=ID_WANTED, reason="bad_id")
     check_id("key", item_id)
-    return item_id
+    return inside(tenant, item_id)
 
 
-def parse_request(record: Record) -> Request:
-    """Validate a record of `requests`.
+def parse_request(record: Record, tenants: Collection[str] = ONE_SHOP) -> Request:
+    """Validate a record of `requests`; its ids are the shop's own, its tenant one of those given.
 
     >>> from stream.batching import PlainRecord
     >>> value = b'{"request_id": "r1", "user_id": "ann", "k": 5}'
@@ -267,6 +295,7 @@ def parse_request(record: Record) -> Request:
         request = _decode_request(value)
     except DECODE_FAULTS as error:
         raise explain(value, error) from None
+    check_tenant(request.tenant, tenants)
     check_id("request_id", request.request_id)
     check_id("user_id", request.user_id)
     if request.context_item is not None:

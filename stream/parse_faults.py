@@ -41,6 +41,7 @@ WANTED = {
     "surface": "text of at most 64 characters",
     "query": "text of at most 1000 characters",
     "filters": "an object",
+    "tenant": "the name of a tenant",
 }
 """What is right for each field of a raw record."""
 

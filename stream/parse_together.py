@@ -8,9 +8,11 @@ through.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from stream.batching import Record
 from stream.errors import BadRecord
@@ -20,19 +22,29 @@ from stream.parse import (
     MAX_NAME_CHARS,
     MAX_RECORD_BYTES,
     MAX_TEXT_CHARS,
+    OWN_IDS,
     RAW_DECODERS,
     RAW_EVENTS,
     TopicKind,
 )
 from stream.parse_time import AHEAD_MS, EARLIEST_MS, read_time_ms
 from stream.replayed import source_name
+from stream.tenants import ONE_SHOP, into
+
+_UNNAMED = frozenset({msgspec.UNSET, ""})
+"""How the shop without a name is named."""
 
 _BETWEEN = "|"
 """Stands between ids that are looked at together, so that a space at an id's end shows."""
 
 
-def parse_together(
-    topic_kind: TopicKind, records: Sequence[Record], topic: str, partition: int, now_ms: int
+def parse_together(  # noqa: PLR0913, PLR0917 - what `parse_event` is given of a record
+    topic_kind: TopicKind,
+    records: Sequence[Record],
+    topic: str,
+    partition: int,
+    now_ms: int,
+    tenants: Collection[str] = ONE_SHOP,
 ) -> list[Event] | None:
     """Validate records of `clicks`, `purchases` or `reviews` as `parse_event` does, all at once.
 
@@ -46,6 +58,8 @@ def parse_together(
         Where they were read.
     now_ms
         The time of day.
+    tenants
+        The shops that a record may name as its own.
 
     Returns
     -------
@@ -64,7 +78,7 @@ def parse_together(
     if any(map(attrgetter("headers"), records)):  # One may have been a dead letter.
         return None
     raws = _decoded(topic_kind, records)
-    if raws is None:
+    if raws is None or not (shops := _shops(raws)).issubset(tenants):
         return None
     times = list(map(attrgetter("ts"), raws))
     if set(map(type, times)) != {int}:
@@ -86,7 +100,12 @@ def parse_together(
     received = list(map(attrgetter("timestamp"), records))
     if not (0 < min(received) and max(received) < now_ms):
         received = [at_ms if 0 < at_ms < now_ms else now_ms for at_ms in received]
-    return RAW_EVENTS[topic_kind](zip(raws, event_ids, times, sources, received, strict=True))
+    events = RAW_EVENTS[topic_kind](zip(raws, event_ids, times, sources, received, strict=True))
+    if shops:
+        events = [
+            into(event, raw.tenant, *OWN_IDS) for event, raw in zip(events, raws, strict=True)
+        ]
+    return events
 
 
 def _decoded(topic_kind: TopicKind, records: Sequence[Record]) -> list[Any] | None:
@@ -96,6 +115,10 @@ def _decoded(topic_kind: TopicKind, records: Sequence[Record]) -> list[Any] | No
         return None
     raws = decode_lines(RAW_DECODERS[topic_kind], lines, len(records))
     return raws if raws is not None and (plain(lines) or _good_ids(topic_kind, raws)) else None
+
+
+def _shops(raws: Sequence[Any]) -> set[Any]:
+    return set(map(attrgetter("tenant"), raws)) - _UNNAMED
 
 
 def _good_ids(topic_kind: TopicKind, raws: Sequence[Any]) -> bool:
