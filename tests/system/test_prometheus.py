@@ -97,6 +97,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
         port = free_port()
         config = data_dir / "prometheus.yml"
         config.write_text(retarget(CONFIG.read_text(), data_dir))
+        shutil.copy(CONFIG.with_name("alerts.yml"), data_dir)
         watcher = subprocess.Popen(
             [
                 str(PROMETHEUS),
@@ -149,3 +150,19 @@ def test_every_panel_has_data(prometheus: Asked, query: Query) -> None:
 @pytest.mark.parametrize("annotation", ANNOTATIONS, ids=lambda annotation: annotation.name)
 def test_annotations_are_valid_queries(prometheus: Asked, annotation: Any) -> None:
     assert prometheus.values(annotation.expr) is not None
+
+
+def test_alerts_are_loaded_and_none_fires_in_a_healthy_shop(prometheus: Asked) -> None:
+    def rules() -> list[dict[str, Any]]:
+        return [
+            rule for group in prometheus.get("/api/v1/rules")["groups"] for rule in group["rules"]
+        ]
+
+    deadline_s = time.monotonic() + 60
+    while any(rule["health"] == "unknown" for rule in rules()):  # not asked yet
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)
+
+    assert rules()
+    assert [rule["lastError"] for rule in rules() if rule["health"] != "ok"] == []
+    assert [rule["name"] for rule in rules() if rule["state"] == "firing"] == []
