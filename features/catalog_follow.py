@@ -68,8 +68,8 @@ def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
     except ValueError as error:
         raise Halt(str(error)) from error
     available = int(catalog.available.sum())
-    CATALOGUE_ITEMS.labels(state="available").set(available)
-    CATALOGUE_ITEMS.labels(state="withdrawn").set(len(catalog) - available)
+    CATALOGUE_ITEMS.labels(state="available", tenant="").set(available)
+    CATALOGUE_ITEMS.labels(state="withdrawn", tenant="").set(len(catalog) - available)
 
 
 class CatalogFollower:

@@ -72,13 +72,15 @@ def run_ingest_profile(settings: Settings) -> int:
     from stream.app import StreamConfig, make_app, run_app
     from stream.ingest import IngestConfig
     from stream.publish import PublishConfig, Publisher
+    from stream.tenants import TenantsConfig
 
     kafka, clock = settings.section(KafkaConfig), SystemClock()
     app = make_app("ingest-profile", kafka, settings.section(StreamConfig), data_dir(settings))
     publisher = Publisher(kafka, settings.section(PublishConfig), role="ingest-profile")
     store = FeastStore(store_config(settings))
+    tenants = settings.section(TenantsConfig).known
     # 1. clicks, purchases, reviews ─► events, dead-letters.
-    add_ingest(app, kafka, settings.section(IngestConfig), publisher, clock)
+    add_ingest(app, kafka, settings.section(IngestConfig), publisher, clock, tenants=tenants)
     # 2. events (and item-vectors) ─► online store, interest-shifts, examples.
     add_profile(
         app,
@@ -142,6 +144,7 @@ def run_serving(settings: Settings) -> int:
     from learner.texts.speaker import make_speaker
     from serving.agent import ServingLoop, stop_on_signals
     from serving.config import ServingConfig
+    from stream.tenants import TenantsConfig
 
     stop = threading.Event()
     stop_on_signals(stop)
@@ -155,6 +158,7 @@ def run_serving(settings: Settings) -> int:
         catalog=Catalog(learner.encoder.width),
         models=ScorerModels(learner),
         speaker=make_speaker(learner.texts, learner.seed) if config.sentences else None,
+        tenants=settings.section(TenantsConfig).known,
     )
     try:
         loop.run(stop)

@@ -194,7 +194,7 @@ class ExamplesAgent:
             self._waiting_since_s = self._clock.monotonic_s()
         for example in found:
             if self._forgotten.covers(example.user_id, example.received_ms):
-                LEARNER_EXAMPLES.labels(outcome="forgotten").inc()
+                LEARNER_EXAMPLES.labels(outcome="forgotten", tenant="").inc()
             else:
                 self._waiting.append(example)
         self._held.append(delivery)
@@ -288,7 +288,7 @@ class ExamplesAgent:
             await self._versions.make_live(number, version, decision, self.lock)
         await self._versions.say()
         ADAPTERS_PUBLISHED.labels(decision=decision).inc()
-        ADAPTER_VERSION.set(self._versions.live or 0)
+        ADAPTER_VERSION.labels(tenant="").set(self._versions.live or 0)
         # 5.
         for delivery in held:
             delivery.ack()
@@ -315,7 +315,7 @@ class ExamplesAgent:
         RUN_RECORDS.labels(stage=ROLE).observe(len(examples))
         RUN_SECONDS.labels(stage=ROLE).observe(seconds)
         for outcome in ("learnt", "repeated", "unknown", "late"):
-            LEARNER_EXAMPLES.labels(outcome=outcome).inc(getattr(report, outcome))
+            LEARNER_EXAMPLES.labels(outcome=outcome, tenant="").inc(getattr(report, outcome))
         LEARNER_UPDATES.inc(report.steps)
         LEARNER_LOSS.set(report.loss)
         LEARNER_RATE.set(report.factor)
@@ -324,7 +324,7 @@ class ExamplesAgent:
             LEARNER_BYTES.labels(table=table).set(held)
         for name, value in report.recent.items():
             if name != "hr10":
-                PREQUENTIAL_NDCG10.labels(model=name).set(value)
+                PREQUENTIAL_NDCG10.labels(model=name, tenant="").set(value)
         for reason, count in zip(REASONS, self._learner.noise.tolist(), strict=True):
             LEARNER_NOISE.labels(reason=reason).set(count)
         for name in report.signals:

@@ -23,7 +23,7 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from kafka.errors import KafkaError
@@ -35,23 +35,19 @@ from serving.answer import ROLE, Answerer, Replies, Taken, Work
 from serving.backlog import Backlog
 from serving.config import ServingConfig
 from serving.consume_kafka import Inbox, Offsets
-from serving.index import ItemIndex
 from serving.ranker import Models
 from serving.recent_kafka import RecentReader
-from serving.recommend import Recommender, Speaks
+from serving.recommend import Speaks
 from serving.send_kafka import Moved, Outbox
-from serving.swap import AdapterSwap
+from serving.shops import Shops
 from stream.access import check_access, refusal
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock, SystemClock
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.metrics import (
-    ADAPTER_SWAPS,
-    ADAPTER_VERSION,
     ANSWER_SECONDS,
     ANSWERS,
-    CATALOGUE_ITEMS,
     DEAD_LETTERS,
     EVENT_AGE_SECONDS,
     REPEATED_ANSWERS,
@@ -61,6 +57,7 @@ from stream.metrics import (
     RUN_RECORDS,
     RUN_SECONDS,
 )
+from stream.tenants import ONE_SHOP
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -105,11 +102,14 @@ class ServingLoop:
     store
         The users' features; closed by whoever made it.
     catalog
-        An empty catalogue of the encoder's width; filled from `item-vectors`.
+        An empty catalogue of the encoder's width; filled from `item-vectors`. Each tenant has its
+        own.
     models
         Loads and binds model versions.
     clock
         The time of day.
+    tenants
+        The shops beside the one without a name.
     """
 
     def __init__(
@@ -122,17 +122,24 @@ class ServingLoop:
         models: Models,
         clock: Clock | None = None,
         speaker: Speaks | None = None,
+        tenants: Collection[str] = ONE_SHOP,
     ) -> None:
         self._kafka = kafka
         self._config = config
         self._clock = clock or SystemClock()
         self._topics = Topics(kafka.topic_prefix)
-        self._index = ItemIndex(catalog)
-        self._swap = AdapterSwap(models, catalog, config.model)
-        self._recommender = Recommender(
-            self._index, models.untrained(catalog), config, self._clock, speaker
+        self._shops = Shops(
+            tenants,
+            catalog,
+            models=models,
+            config=config,
+            clock=self._clock,
+            speaker=speaker,
         )
-        self._answerer = Answerer(store, self._recommender, config, self._topics, self._clock)
+        who = self._shops.recommenders
+        self._answerer = Answerer(
+            store, who[""], config, self._topics, self._clock, recommenders=who
+        )
         self._backlog = Backlog(config, self._topics.requests, self._clock)
         self._recent = RecentReader(kafka, config.repeat_window_s)
         self._outbox = Outbox(kafka, config)
@@ -179,13 +186,13 @@ class ServingLoop:
 
     def _load(self, items: BroadcastReader, versions: BroadcastReader) -> None:
         """Read catalogue and versions to their end as of now, and take the newest model."""
-        self._insist(lambda: items.load(self._index.apply, _LOAD_SLICE_S))
-        self._insist(lambda: versions.load(self._swap.hear, _LOAD_SLICE_S))
-        self._swap_model()
-        self._swap.settle(_FIRST_MODEL_S)
-        self._swap_model()
-        self._count_items()
-        _log.info("catalogue of %d items loaded", len(self._index.catalog))
+        self._insist(lambda: items.load(self._shops.apply, _LOAD_SLICE_S))
+        self._insist(lambda: versions.load(self._shops.hear, _LOAD_SLICE_S))
+        self._shops.swap_models()
+        self._shops.settle(_FIRST_MODEL_S)
+        self._shops.swap_models()
+        self._shops.count_items()
+        _log.info("catalogue loaded: %s", self._shops)
 
     def _follow(self, items: BroadcastReader, versions: BroadcastReader) -> None:
         """Step 1, at most every `follow_ms`; a broker that is away changes nothing here."""
@@ -193,14 +200,14 @@ class ServingLoop:
         if now_s - self._followed_s >= self._config.follow_ms / 1000:
             self._followed_s = now_s
             try:
-                changed = items.poll(self._index.apply, 0.0)
-                versions.poll(self._swap.hear, 0.0)
+                changed = items.poll(self._shops.apply, 0.0)
+                versions.poll(self._shops.hear, 0.0)
             except (Unavailable, KafkaError) as error:
                 _log.warning("items and versions not followed now: %s", error)
                 changed = 0
             if changed:
-                self._count_items()
-        self._swap_model()
+                self._shops.count_items()
+        self._shops.swap_models()
 
     def _follow_forget(self, leaving: BroadcastReader) -> None:
         """Drop what is remembered of users who are to be forgotten, at most every second."""
@@ -221,15 +228,6 @@ class ServingLoop:
 
     def _hear_forget(self, record: Any) -> None:
         self._answerer.forgotten.take(record.partition, [record])
-
-    def _swap_model(self) -> None:
-        swap = self._swap.step()
-        if swap is None:
-            return
-        ADAPTER_SWAPS.labels(outcome=swap.outcome).inc()
-        if swap.ranker is not None:
-            self._recommender.ranker = swap.ranker
-            ADAPTER_VERSION.set(swap.ranker.version or 0)
 
     def _answer_one_batch(self, inbox: Inbox) -> None:
         """Steps 2 to 5."""
@@ -313,8 +311,8 @@ class ServingLoop:
         for reason in work.reasons:
             DEAD_LETTERS.labels(role=ROLE, reason=reason).inc()
         REPEATED_ANSWERS.inc(len(work.repeats) + len(work.again))
-        if work.expired:
-            ANSWERS.labels(path="expired", trigger="request").inc(len(work.expired))
+        for ask in work.expired:
+            ANSWERS.labels(path="expired", trigger="request", tenant=ask.tenant).inc()
         if not work.asks:
             return
         now_ms = self._clock.now_ms()
@@ -325,15 +323,10 @@ class ServingLoop:
         ANSWER_SECONDS.labels(phase="total").observe(self._clock.monotonic_s() - started_s)
         for ask, path, received_ms in zip(work.asks, replies.paths, work.received_ms, strict=True):
             trigger = "event" if ask.request_id is None else "request"
-            ANSWERS.labels(path=path, trigger=trigger).inc()
+            ANSWERS.labels(path=path, trigger=trigger, tenant=ask.tenant).inc()
             if received_ms is not None:
                 age_s = max(0, now_ms - received_ms) / 1000
                 EVENT_AGE_SECONDS.labels(stage="served").observe(age_s)
-
-    def _count_items(self) -> None:
-        offered = self._index.offered
-        CATALOGUE_ITEMS.labels(state="available").set(offered)
-        CATALOGUE_ITEMS.labels(state="withdrawn").set(len(self._index.catalog) - offered)
 
     def _insist(self, action: Callable[[], _T]) -> _T:
         """Do something until the neighbour that it needs is there, or we are to stop."""

@@ -5,7 +5,7 @@ store is away, and the first must not be:
 
 1. `take`: decode, refuse what is broken, find what was answered before, decide which of the users'
    events are answered;
-2. `answer`: read the features of all users at once, rank, encode;
+2. `answer`: read the features of all users at once, rank shop by shop, encode;
 3. `sent`: remember what is on `recommendations` now.
 
 `recommendation_id` is derived from the record that an answer answers, the request or the event:
@@ -20,7 +20,7 @@ nobody waits for a list any more, and the store and the model are left to those 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -40,6 +40,7 @@ from stream.outgoing import Outgoing
 from stream.parse import parse_request
 from stream.refusals import PROCESS_FAULTS, Refused, Refusing
 from stream.replayed import source_of
+from stream.tenants import outward, plain, tenant_of
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -90,7 +91,15 @@ class Replies(NamedTuple):
 
 
 class Answerer:
-    """Answers micro-batches from one online store with one recommender."""
+    """Answers micro-batches from one online store.
+
+    Parameters
+    ----------
+    recommender
+        Makes the lists of the shop without a name.
+    recommenders
+        Make those of all shops, by their tenant; it alone unless given.
+    """
 
     def __init__(
         self,
@@ -99,8 +108,12 @@ class Answerer:
         config: ServingConfig,
         topics: Topics,
         clock: Clock,
+        *,
+        recommenders: Mapping[str, Recommender] | None = None,
     ) -> None:
         self.recommender = recommender
+        self._recommenders = dict(recommenders or {"": recommender})
+        self._tenants = frozenset(self._recommenders) - {""}
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self.forgotten = Forgotten()
@@ -127,11 +140,12 @@ class Answerer:
             try:
                 if topic == self._topics.requests:
                     answer_id = source_of(record, topic, partition)
-                    ask = Ask.of_request(parse_request(record), answer_id)
+                    ask = Ask.of_request(parse_request(record, self._tenants), answer_id)
                     self._sort(work, ask, now_ms - record.timestamp, asked)
                 elif now_ms - record.timestamp <= self._config.push_max_age_s * 1000:
                     example = _decode(record)
-                    if not self.forgotten.covers(example.user_id, example.received_ms):
+                    known = tenant_of(example.user_id) in self._recommenders
+                    if known and not self.forgotten.covers(example.user_id, example.received_ms):
                         examples.append((Place(partition, record.offset), example))
             except PROCESS_FAULTS:
                 raise
@@ -163,7 +177,7 @@ class Answerer:
         key = _key(ask)
         if known := self.recent.find(key):
             if known.recommendation_id != ask.recommendation_id:
-                work.repeats.append(Outgoing(ask.user_id.encode(), known.value))
+                work.repeats.append(Outgoing(plain(ask.user_id).encode(), known.value))
         elif key in asked:
             work.again.append(ask)
         else:
@@ -187,7 +201,7 @@ class Answerer:
         users = list(dict.fromkeys(ask.user_id for ask in work.asks))
         rows = dict(zip(users, self._store.read(users), strict=True)) if users else {}
         read_s = self._clock.monotonic_s()
-        made = self._recommend(work.asks, [rows[ask.user_id] for ask in work.asks])
+        made = self._by_shop(work.asks, [rows[ask.user_id] for ask in work.asks])
         ended_s = self._clock.monotonic_s()
         timings = Timings(
             features_ms=_ms(read_s - started_s),
@@ -198,8 +212,10 @@ class Answerer:
         kept: list[tuple[Key, Kept]] = []
         answers = []
         for answer in made:
-            value = json_encode(msgspec.structs.replace(answer, timings=timings))
-            answers.append(Outgoing(answer.user_id.encode(), value))
+            tenant = tenant_of(answer.user_id)
+            said = msgspec.structs.replace(answer, timings=timings, tenant=tenant or msgspec.UNSET)
+            value = outward(json_encode(said), tenant)
+            answers.append(Outgoing(plain(answer.user_id).encode(), value))
             key = key_of(answer.user_id, answer.request_id, answer.recommendation_id)
             kept.append((key, Kept(answer.recommendation_id, value, answer.ts_ms)))
         first = {key: answer for (key, _), answer in zip(kept, answers, strict=True)}
@@ -230,21 +246,35 @@ class Answerer:
             surface=ask.surface,
         )
 
+    def _by_shop(
+        self, asks: list[Ask], features: list[UserFeatures | None]
+    ) -> list[Recommendation]:
+        """Answer the asks of each shop together; in the order in which they came."""
+        of: dict[str, list[int]] = {}
+        for place, ask in enumerate(asks):
+            of.setdefault(ask.tenant, []).append(place)
+        made: dict[int, Recommendation] = {}
+        for places in of.values():
+            some = self._recommend([asks[n] for n in places], [features[n] for n in places])
+            made.update(zip(places, some, strict=True))
+        return [made[place] for place in range(len(asks))]
+
     def _recommend(
         self, asks: list[Ask], features: list[UserFeatures | None]
     ) -> list[Recommendation]:
-        """Answer all at once; if that fails, one by one, and what fails alone without the model.
+        """Answer all of one shop at once; if that fails, one by one, and what fails alone plainly.
 
         So a request on which a model breaks down costs neither its neighbours their lists nor the
         process its life: it would find the same request again after every restart.
         """
+        recommender = self._recommenders[asks[0].tenant]
         try:
-            return self.recommender.answer_many(asks, features)
+            return recommender.answer_many(asks, features)
         except Exception as error:
             if len(asks) == 1:
                 _log.exception(
                     "model version %s failed on %s: answered without it",
-                    self.recommender.ranker.version,
+                    recommender.ranker.version,
                     asks[0].recommendation_id,
                 )
                 return [self._plainly(asks[0], features[0])]
@@ -258,7 +288,7 @@ class Answerer:
     def _plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
         """Answer without a model; where even that fails, with an empty list: it is an answer."""
         try:
-            return self.recommender.answer_plainly(ask, user)
+            return self._recommenders[ask.tenant].answer_plainly(ask, user)
         except Exception:
             _log.exception("no list for %s: an empty one is sent", ask.recommendation_id)
             return self._empty(ask, "no_model")

@@ -16,7 +16,9 @@ import msgspec
 
 from stream.batching import Record
 from stream.clock import Clock
+from stream.events import Tenant
 from stream.forget import Forgotten
+from stream.tenants import inside
 
 ENTRY_BYTES = 400
 """What an answer takes beside its value: three short strings, two tuples, a place among all."""
@@ -45,6 +47,7 @@ class _Heard(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str
     ts_ms: int
     request_id: str | None = None
+    tenant: Tenant = msgspec.UNSET
 
 
 def key_of(user_id: str, request_id: str | None, recommendation_id: str) -> Key:
@@ -117,7 +120,8 @@ class RecentAnswers:
             heard = _decode(value)
         except (msgspec.MsgspecError, UnicodeError):
             return
-        key = key_of(heard.user_id, heard.request_id, heard.recommendation_id)
+        user_id = inside(heard.tenant, heard.user_id)
+        key = key_of(user_id, heard.request_id, heard.recommendation_id)
         self.keep(key, Kept(heard.recommendation_id, value, heard.ts_ms))
 
     def drop(self, forgotten: Forgotten) -> None:

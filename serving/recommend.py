@@ -40,6 +40,7 @@ from stream.events import (
     Step,
 )
 from stream.metrics import EXPLORED_PLACES
+from stream.tenants import inside, tenant_of
 
 _TITLE_CHARS = 200
 """Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
@@ -48,7 +49,10 @@ _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One list to make: asked for by a request, or pushed after an event."""
+    """One list to make: asked for by a request, or pushed after an event.
+
+    Its ids carry their tenant.
+    """
 
     recommendation_id: str
     user_id: str
@@ -63,13 +67,18 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         """What a request asks for."""
         return cls(
             recommendation_id=recommendation_id,
-            user_id=request.user_id,
+            user_id=inside(request.tenant, request.user_id),
             k=request.k,
             request_id=request.request_id,
-            context_item=request.context_item,
+            context_item=request.context_item and inside(request.tenant, request.context_item),
             filters=request.filters,
             surface=request.surface,
         )
+
+    @property
+    def tenant(self) -> str:
+        """The shop that asks."""
+        return tenant_of(self.user_id)
 
 
 class Speaks(Protocol):

@@ -12,7 +12,7 @@ erased. What the user does afterwards is new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 
 import msgspec
@@ -21,10 +21,11 @@ from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Forget, decode_forget
 from stream.parse import check_id
+from stream.tenants import check_tenant, inside
 
 
-def parse_forget(record: Record) -> Forget:
-    """Read a record of the topic `forget`.
+def parse_forget(record: Record, tenants: Collection[str] | None = None) -> Forget:
+    """Read a record of the topic `forget`; its tenant is one of those given, if any are.
 
     Raises
     ------
@@ -42,7 +43,18 @@ def parse_forget(record: Record) -> Forget:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord(field, shown, wanted, "not_json") from error
     check_id("user_id", forget.user_id)
+    if tenants is not None:
+        check_tenant(forget.tenant, tenants)
     return forget
+
+
+def whom(forget: Forget) -> str:
+    r"""Who is to be forgotten, as the user's id is inside.
+
+    >>> whom(Forget(user_id="ann", tenant="acme"))
+    'acme\x1fann'
+    """
+    return inside(forget.tenant, forget.user_id)
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -99,11 +111,11 @@ class Forgotten:
         }
 
     def take(self, partition: int, records: Iterable[Record]) -> list[str]:
-        """Take note of several records; returns their users, unreadable records left out."""
+        """Take note of several records; returns their users' ids, unreadable records left out."""
         users = []
         for record in records:
             try:
-                user_id = parse_forget(record).user_id
+                user_id = whom(parse_forget(record))
             except BadRecord:
                 continue
             self.add(user_id, record.timestamp, partition=partition, offset=record.offset)

@@ -1,7 +1,8 @@
 """Every metric that Tidemill exposes, on one page.
 
 Base units; counters end in `_total`; labels come from closed sets, never from what a producer
-sends. A metric's help says what a rise means.
+sends. `tenant` is one of `tenants.names`, and empty for the shop without a name. A metric's help
+says what a rise means.
 """
 
 from __future__ import annotations
@@ -101,6 +102,18 @@ PROFILE_READINGS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+OUTCOMES = Counter(
+    "tidemill_outcomes_total",
+    "Shown items by what became of them: taken (a click or cart, told at once), bought, closed (its "
+    "windows ended after a click), passed_over (nobody touched it).",
+    ["outcome"],
+    registry=REGISTRY,
+)
+PROFILE_TEXTS = Counter(
+    "tidemill_profile_texts_total",
+    "Users described in words. A rise follows new users and interest shifts.",
+    registry=REGISTRY,
+)
 INTEREST_SHIFTS = Counter(
     "tidemill_interest_shifts_total",
     "Users whose interest moved. A rise means a changing season, or too sensitive a detector.",
@@ -126,7 +139,7 @@ LEARNER_EXAMPLES = Counter(
     "tidemill_learner_examples_total",
     "Examples by whether they were learnt, were learnt before, or have an unknown item; "
     "`late` ones were unknown and are counted now. A gap between both: items are missing.",
-    ["outcome"],
+    ["outcome", "tenant"],
     registry=REGISTRY,
 )
 LEARNER_UPDATES = Counter(
@@ -182,7 +195,27 @@ LEARNER_BYTES = Gauge(
 PREQUENTIAL_NDCG10 = Gauge(
     "tidemill_prequential_ndcg10",
     "NDCG@10 before learning, decayed mean over the newest examples. `online` should lead.",
-    ["model"],
+    ["model", "tenant"],
+    registry=REGISTRY,
+)
+STUDENT_AGREEMENT = Gauge(
+    "tidemill_student_agreement",
+    "Of the ten best items of the base, the share that are the student's as well, decayed mean "
+    "over the newest examples. A fall means that what is served is no longer what is learnt.",
+    registry=REGISTRY,
+)
+NEWCOMERS_RANKED = Counter(
+    "tidemill_newcomers_ranked_total",
+    "Users with few events whose lists the newcomers' layer had a say in, by whether there was "
+    "any event. A rise means new users; none, that the layer is off.",
+    ["events"],
+    registry=REGISTRY,
+)
+NEWCOMERS_WEIGHT = Gauge(
+    "tidemill_newcomers_weight",
+    "How much the newcomers' layer counts beside the ranking alone, from 0 to 1, by what it "
+    "gained of late. Near 0 it brings nothing.",
+    ["events"],
     registry=REGISTRY,
 )
 DRIFT_SIGNALS = Counter(
@@ -208,7 +241,7 @@ CHECKPOINT_SECONDS = Histogram(
 CATALOGUE_ITEMS = Gauge(
     "tidemill_catalogue_items",
     "Items known to the role, by whether they may be recommended.",
-    ["state"],
+    ["state", "tenant"],
     registry=REGISTRY,
 )
 ENCODED_ITEMS = Counter(
@@ -220,6 +253,7 @@ ENCODED_ITEMS = Counter(
 ADAPTER_VERSION = Gauge(
     "tidemill_adapter_version",
     "The model version in use by the role. A flat line means that nothing new is learnt.",
+    ["tenant"],
     registry=REGISTRY,
 )
 ADAPTER_SWAPS = Counter(
@@ -231,7 +265,7 @@ ADAPTER_SWAPS = Counter(
 ANSWERS = Counter(
     "tidemill_answers_total",
     "Recommendations sent, by the way they were made and what triggered them.",
-    ["path", "trigger"],
+    ["path", "trigger", "tenant"],
     registry=REGISTRY,
 )
 REPEATED_ANSWERS = Counter(

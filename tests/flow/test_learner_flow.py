@@ -250,7 +250,7 @@ def test_events_that_come_before_their_item_are_counted_after_a_restart(tmp_path
         PlainRecord(b"u", msgpack_encode(msgspec.structs.replace(example(n), item_id="new")), 3 * n)
         for n in range(0, 6, 2)
     ]
-    counted = LEARNER_EXAMPLES.labels(outcome="late")
+    counted = LEARNER_EXAMPLES.labels(outcome="late", tenant="")
 
     async def story() -> None:
         first = Process(tmp_path, Wire(), ManualClock())

@@ -216,7 +216,7 @@ def test_models_change_while_requests_flow_and_each_is_answered_once(
         shop.read_until(shop.all_answered)
 
     assert ROLE_READY._value.get() == 0
-    assert ADAPTER_VERSION._value.get() == 3
+    assert ADAPTER_VERSION.labels(tenant="")._value.get() == 3
     assert 4 not in shop.versions()
     assert {len(given) for given in shop.answers.values()} == {1}
     last = shop.answers[shop.asked[-1]][0]

@@ -122,7 +122,7 @@ def test_a_shops_rubbish_never_halts_serving_our_own_does() -> None:
 def test_a_request_on_which_our_own_code_fails_is_refused_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def faulty(record: Record) -> Request:
+    def faulty(record: Record, _: object) -> Request:
         found = parse_request(record)
         if found.user_id == "bob":
             raise ZeroDivisionError
