@@ -8,7 +8,7 @@ When an offset counts as done: after everything that follows from its run is wri
    follows is made ready: no record can fail from here on.
 2. Each user's row goes to the online store, which is asked first whether it has lost any
    (`features.store_witness`).
-3. Examples and interest shifts are published and acked.
+3. Examples, interest shifts and users in words are published and acked.
 4. Each user's state is written to the table, once.
 5. The run is acknowledged, after the table's changelog is on the broker.
 
@@ -40,6 +40,7 @@ from features.readings_agent import ROLE as READINGS
 from features.readings_agent import ReadingsAgent, States
 from features.store import OnlineStore, UserFeatures
 from features.store_witness import Witness
+from features.words import Describer
 from stream.app import StreamApp, bytes_table, guarded, run_topic
 from stream.batching import Run
 from stream.broadcast import BroadcastReader
@@ -52,6 +53,7 @@ from stream.metrics import (
     EVENT_AGE_SECONDS,
     INTEREST_SHIFTS,
     PROFILE_EVENTS,
+    PROFILE_TEXTS,
     PROFILE_USERS,
     RUN_RECORDS,
     RUN_SECONDS,
@@ -86,6 +88,7 @@ class _Outcome:
     examples: list[Example] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     shifts: list[Outgoing] = field(default_factory=list)
+    words: list[Outgoing] = field(default_factory=list)
     repeated: int = 0
     forgotten: int = 0
     new_users: int = 0
@@ -121,6 +124,7 @@ class ProfileAgent:
         self._clock = clock
         self.space = ItemSpace(catalog)
         self._model = InterestModel(self.space, PageHinkleyDetector(interest), interest)
+        self.describer = Describer(self._model) if interest.describe else None
 
     async def __call__(self, run: Run) -> None:
         """Take a run through all its steps but the acknowledgement."""
@@ -143,6 +147,7 @@ class ProfileAgent:
         # 3. What others read. A crash from here to 4 publishes it twice.
         await self._publisher.publish(self._topics.examples, outcome.outgoing)
         await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
+        await self._publisher.publish(self._topics.profiles, outcome.words)
         # 4. States, which remember that their events were applied.
         for key, before, state in outcome.states:
             held = self._table.get(key)
@@ -165,13 +170,19 @@ class ProfileAgent:
         before = [EMPTY if state is None else decode(state) for state in held]
         users = list(zip(before, by_user.values(), strict=True))
         applied = apply_all(users, run.partition, self._model)
-        for user_id, key, state, done in zip(by_user, keys, held, applied, strict=True):
+        told = zip(by_user, keys, held, users, applied, strict=True)
+        for user_id, key, state, (old, mine), done in told:
+            profile, text = done.profile, None
+            if self.describer is not None:
+                profile, text = self.describer.after(user_id, old, mine, done, run.partition)
+            if text is not None:
+                outcome.words.append(Outgoing(key, json_encode(text)))
             outcome.examples += done.examples
             outcome.shifts += [Outgoing(key, json_encode(shift)) for shift in done.shifts]
             # Written even where every event is a repeat: after a kill the local table can be ahead
             # of its changelog, and only a write brings the changelog up to it.
-            outcome.rows.append(features(user_id, done.profile))
-            outcome.states.append((key, state, encode(done.profile)))
+            outcome.rows.append(features(user_id, profile))
+            outcome.states.append((key, state, encode(profile)))
         outcome.new_users = held.count(None)
         outcome.repeated = len(run.records) - outcome.forgotten - len(outcome.examples)
         # The learner expects offsets to grow along a partition.
@@ -190,6 +201,7 @@ class ProfileAgent:
         PROFILE_EVENTS.labels(outcome="forgotten").inc(outcome.forgotten)
         PROFILE_USERS.inc(outcome.new_users)
         INTEREST_SHIFTS.inc(len(outcome.shifts))
+        PROFILE_TEXTS.inc(len(outcome.words))
         now_ms = self._clock.now_ms()
         age_s = EVENT_AGE_SECONDS.labels(stage="state")
         applied = outcome.examples
@@ -246,6 +258,7 @@ def add_profile(
         interest=interest,
         forgotten=forgotten,
         lock=agent.lock,
+        describer=agent.describer,
     )
     forget_agent = ForgetAgent(
         kafka=kafka,

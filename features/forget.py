@@ -3,7 +3,7 @@
 When an offset of `forget` counts as done: after all that the profile has of its user is erased.
 
 1. The user's events of before are dropped from now on (`stream.forget.Forgotten`).
-2. The row goes from the online store.
+2. The row goes from the online store; the user's words on `profiles` get a tombstone.
 3. The state goes from the table; its changelog gets a tombstone.
 4. The table's local files are rid of the bytes (`stream.scrub`).
 5. The run is acknowledged, after the tombstone is on the broker.
@@ -105,6 +105,8 @@ class ForgetAgent:
             self._forgotten.take(run.partition, users.values())
             # 2. Serving finds nothing any more.
             await asyncio.to_thread(self._store.forget, list(users))
+            gone = [Outgoing(user_id.encode(), None) for user_id in users]
+            await self._publisher.publish(self._topics.profiles, gone)
             # 3. Nor does the profile. A crash from here on repeats it.
             for user_id in users:
                 del self._table[user_id.encode()]

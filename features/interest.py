@@ -80,6 +80,14 @@ class InterestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         int, Meta(ge=0, description="events after a shift in which no other is reported")
     ] = 10
 
+    describe: Annotated[
+        bool,
+        Meta(
+            description="describe users in two or three sentences, at some of their first events "
+            "and when their interest shifts: on `profiles`, and as a feature"
+        ),
+    ] = True
+
     def weight(self, event: Event) -> float:
         """How strongly an event pulls the interests towards its item, from 0 to 1.
 

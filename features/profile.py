@@ -41,6 +41,7 @@ from features.readings import as_read, mean_sentiment
 from features.shift import Detector
 from features.shift_watch import ShiftWatch
 from features.store import UserFeatures
+from features.words_text import text_of
 from stream.events import Event, Example, InterestShift
 
 __all__ = [
@@ -150,6 +151,7 @@ def features(user_id: str, profile: Profile) -> UserFeatures:
         shifts=profile.shift.count,
         last_shift_ms=profile.shift.last_ms,
         last_shift_to=profile.shift.last_to,
+        words=text_of(profile.words),
     )
 
 

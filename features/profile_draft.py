@@ -212,6 +212,7 @@ class Draft:
             first_ms=self._first_ms,
             last_ms=self._last_ms,
             readings=self.before.readings,
+            words=self.before.words,
         )
 
 

@@ -10,13 +10,14 @@ import msgspec
 from features.pulls import Interests
 from features.readings import NOTHING_READ, Readings
 from features.shift import ShiftState
+from features.words_text import NO_WORDS, Words
 from stream.errors import Halt
 from stream.events import KIND_CODE, KINDS, Step
 
-VERSION = 3
+VERSION = 4
 """The layout of the bytes. A process that meets a newer one stops, rather than to lose what the
-newer version remembered. States of version 1, which had no `seen`, and 2, which had no readings,
-are read."""
+newer version remembered. States of version 1, which had no `seen`, 2, which had no readings,
+and 3, which had no words, are read."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,6 +65,7 @@ class Profile(msgspec.Struct, frozen=True, gc=False):
     first_ms: int = 0
     last_ms: int = 0
     readings: Readings = NOTHING_READ
+    words: Words = NO_WORDS
 
     @property
     def events(self) -> int:
@@ -103,6 +105,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_ms: int
     seen: bytes = b""
     readings: Readings = NOTHING_READ
+    words: Words = NO_WORDS
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):

@@ -4,7 +4,7 @@ When an offset of `readings` counts as done: after the states that hold it are w
 
 1. Each user's readings are added to their state; what was heard before changes nothing.
 2. Rows of users whose state has changed go to the online store.
-3. Interest shifts that show in reviews alone are published and acked.
+3. Interest shifts that show in reviews alone, and their users in words, are published and acked.
 4. States are written to the table, once a user.
 5. The run is acknowledged, after the table's changelog is on the broker.
 
@@ -26,12 +26,13 @@ from features.profile import features
 from features.profile_state import Profile, decode, encode
 from features.readings import Moved, hear
 from features.store import OnlineStore, UserFeatures
+from features.words import Describer
 from stream.batching import Record, Run
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Unavailable
 from stream.events import InterestShift, Reading, decode_reading, json_encode
 from stream.forget import Forgotten
-from stream.metrics import INTEREST_SHIFTS, PROFILE_READINGS
+from stream.metrics import INTEREST_SHIFTS, PROFILE_READINGS, PROFILE_TEXTS
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_faults import decode_own
 from stream.topics import Topics
@@ -55,6 +56,7 @@ class _Outcome:
     states: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
     """Of each user: key, state before, state after."""
     shifts: list[Outgoing] = field(default_factory=list)
+    words: list[Outgoing] = field(default_factory=list)
     heard: int = 0
     passed: int = 0
 
@@ -71,6 +73,8 @@ class ReadingsAgent:
         Held while a run of `events` is at work.
     space
         What is known of items.
+    describer
+        Describes users whose praise moves, unless nobody is to be described.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class ReadingsAgent:
         interest: InterestConfig,
         forgotten: Forgotten,
         lock: asyncio.Lock,
+        describer: Describer | None = None,
     ) -> None:
         self._topics = Topics(kafka.topic_prefix)
         self._table = table
@@ -93,6 +98,7 @@ class ReadingsAgent:
         self._interest = interest
         self._forgotten = forgotten
         self._lock = lock
+        self._describer = describer
 
     def prepare(self, run: Run) -> None:
         """Find out whether a run can be heard; nothing is written."""
@@ -108,6 +114,7 @@ class ReadingsAgent:
                 await asyncio.to_thread(self._store.write, outcome.rows)
             # 3.
             await self._publisher.publish(self._topics.interest_shifts, outcome.shifts)
+            await self._publisher.publish(self._topics.profiles, outcome.words)
             # 4.
             for key, before, after in outcome.states:
                 if self._table.get(key) != before:
@@ -115,6 +122,7 @@ class ReadingsAgent:
                     raise Unavailable(msg)
                 self._table[key] = after
         INTEREST_SHIFTS.inc(len(outcome.shifts))
+        PROFILE_TEXTS.inc(len(outcome.words))
         PROFILE_READINGS.labels(outcome="heard").inc(outcome.heard)
         PROFILE_READINGS.labels(outcome="passed").inc(outcome.passed)
 
@@ -134,14 +142,18 @@ class ReadingsAgent:
                 outcome.passed += len(readings)
                 continue
             profile = decode(state)
-            heard = profile.readings
+            heard, words = profile.readings, profile.words
             for reading in readings:
                 heard, moved = hear(heard, reading, self._category, self._interest)
                 if moved is not None:
                     shift = self._report(reading, profile, moved)
                     outcome.shifts.append(Outgoing(key, json_encode(shift)))
+                    if self._describer is not None:
+                        now = msgspec.structs.replace(profile, readings=heard)
+                        words, text = self._describer.of(user_id, now)
+                        outcome.words.append(Outgoing(key, json_encode(text)))
             outcome.heard += len(readings)
-            after = msgspec.structs.replace(profile, readings=heard)
+            after = msgspec.structs.replace(profile, readings=heard, words=words)
             # Written even where nothing is new: a write brings a changelog up to its table.
             outcome.states.append((key, state, encode(after)))
             if heard is not profile.readings:

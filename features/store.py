@@ -46,6 +46,7 @@ class UserFeatures(msgspec.Struct, frozen=True, kw_only=True):
     shifts: int = 0
     last_shift_ms: int = 0
     last_shift_to: str = ""
+    words: str = ""
 
 
 class OnlineStore(Protocol):

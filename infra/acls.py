@@ -41,13 +41,28 @@ class Right(NamedTuple):
 
 
 _READS = {
-    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "readings", "item-vectors", "forget"),
+    "ingest-profile": (
+        *RAW_EVENT_TOPICS,
+        "events",
+        "readings",
+        "recommendations",
+        "item-vectors",
+        "forget",
+    ),
     "learner": ("items", "examples", "item-vectors", "forget"),
     "serving": ("requests", "examples", "item-vectors", "adapters", "forget"),
 }
 
 _WRITES = {
-    "ingest-profile": ("events", "examples", "interest-shifts", "dead-letters", "forget"),
+    "ingest-profile": (
+        "events",
+        "examples",
+        "interest-shifts",
+        "profiles",
+        "outcomes",
+        "dead-letters",
+        "forget",
+    ),
     "learner": ("readings", "item-vectors", "adapters", "dead-letters"),
     "serving": ("recommendations", "dead-letters"),
 }

@@ -4,7 +4,7 @@
 >>> topics.clicks
 'shop.clicks'
 >>> [spec.name for spec in SPECS if spec.compacted]
-['items', 'item-vectors', 'adapters']
+['items', 'profiles', 'item-vectors', 'adapters']
 """
 
 from __future__ import annotations
@@ -64,6 +64,14 @@ SPECS: tuple[TopicSpec, ...] = (
     TopicSpec(
         "interest-shifts", "user_id", "whose interest moved", events.InterestShift, "profile"
     ),
+    TopicSpec(
+        "profiles",
+        "user_id",
+        "users in two or three sentences",
+        events.ProfileText,
+        "profile",
+        compacted=True,
+    ),
     TopicSpec("readings", "user_id", "what reviews say", events.Reading, "learner"),
     TopicSpec(
         "item-vectors",
@@ -87,6 +95,13 @@ SPECS: tuple[TopicSpec, ...] = (
         "answers, asked for or pushed",
         events.Recommendation,
         "serving",
+    ),
+    TopicSpec(
+        "outcomes",
+        "user_id",
+        "what became of each item that was shown",
+        events.Outcome,
+        "profile",
     ),
     TopicSpec(
         "dead-letters",
@@ -143,9 +158,11 @@ class Topics:
         self.examples = f"{prefix}examples"
         self.readings = f"{prefix}readings"
         self.interest_shifts = f"{prefix}interest-shifts"
+        self.profiles = f"{prefix}profiles"
         self.item_vectors = f"{prefix}item-vectors"
         self.adapters = f"{prefix}adapters"
         self.recommendations = f"{prefix}recommendations"
+        self.outcomes = f"{prefix}outcomes"
         self.dead_letters = f"{prefix}dead-letters"
         self.forget = f"{prefix}forget"
 

@@ -62,5 +62,10 @@ user_profile = FeatureView(
         Field(name="shifts", dtype=Int64, description="how often the interest moved"),
         Field(name="last_shift_ms", dtype=Int64),
         Field(name="last_shift_to", dtype=String, description="the category it moved to"),
+        Field(
+            name="words",
+            dtype=String,
+            description="the user in two or three sentences, made when their interest last moved",
+        ),
     ],
 )

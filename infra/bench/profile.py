@@ -24,7 +24,12 @@ TURNS = 3
 OURS = "infra.bench.profile_ours:profile"
 QUIX = "quix streams, counting"
 
-_TOPICS = {"events": PARTITIONS, "examples": PARTITIONS, "interest-shifts": PARTITIONS}
+_TOPICS = {
+    "events": PARTITIONS,
+    "examples": PARTITIONS,
+    "interest-shifts": PARTITIONS,
+    "profiles": PARTITIONS,
+}
 _OTHERS = {"forget": PARTITIONS, "readings": PARTITIONS, "item-vectors": 1, "dead-letters": 1}
 
 

@@ -205,13 +205,15 @@ STREAM = Row(
             unit="ops",
         ),
         Panel(
-            "New users, forgotten users, interest shifts",
-            "Users seen for the first time, users who were erased, and users whose interest moved. "
-            "A rise in shifts means a changing season, or too sensitive a detector.",
+            "New users, forgotten users, interest shifts, users described",
+            "Users seen for the first time, users who were erased, users whose interest moved, and "
+            "users who were described in words, which follows from the first and the third. A rise "
+            "in shifts means a changing season, or too sensitive a detector.",
             (
                 Query(rate("tidemill_profile_users_total"), "new users"),
                 Query(rate("tidemill_forgotten_users_total"), "forgotten users"),
                 Query(rate("tidemill_interest_shifts_total"), "interest shifts"),
+                Query(rate("tidemill_profile_texts_total"), "users described"),
             ),
             unit="ops",
         ),
@@ -308,6 +310,26 @@ LEARNER = Row(
             "the gate compares hold the same again, but for replay.",
             (Query('tidemill_learner_bytes{process="learner"}', "{{table}}"),),
             unit="bytes",
+        ),
+        Panel(
+            "Student beside its base",
+            "Of the base's ten best items, the share that are also the student's, which is served; "
+            "its accuracy is in the overview. A fall means that the student doesn't follow.",
+            (Query('tidemill_student_agreement{process="learner"}', "agreement"),),
+            unit="percentunit",
+        ),
+        Panel(
+            "Users with few events",
+            "Lists per second that the newcomers' layer had a say in, and how much it counts, from "
+            "0 to 1. A rise in lists means new users, a weight near 0 that it brings nothing.",
+            (
+                Query(
+                    'sum by (events) (rate(tidemill_newcomers_ranked_total{process="serving"}'
+                    f"[$__rate_interval])){ZERO}",
+                    "lists, {{events}} events",
+                ),
+                Query('tidemill_newcomers_weight{process="learner"}', "weight, {{events}} events"),
+            ),
         ),
         Panel(
             "Items encoded",

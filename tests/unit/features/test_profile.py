@@ -401,7 +401,7 @@ def test_the_row_of_an_unknown_item_has_no_vectors() -> None:
 
 def test_a_newer_state_stops_the_process() -> None:
     newer = msgspec.msgpack.encode([VERSION + 1, "laid out otherwise"])
-    with pytest.raises(Halt, match=r"state version 4, this program knows 3: start the newer"):
+    with pytest.raises(Halt, match=r"state version 5, this program knows 4: start the newer"):
         decode(newer)
 
 
@@ -409,9 +409,10 @@ def test_states_of_older_releases_are_read() -> None:
     profile, _ = run(EMPTY, [Delivered(event(n), Place(0, n)) for n in range(3)])
     columns = msgspec.msgpack.decode(encode(profile))
     assert columns[0] == VERSION
-    assert columns[-2] == b""  # the older items, which version 1 had not
-    assert decode(msgspec.msgpack.encode([2, *columns[1:-1]])) == profile
-    assert decode(msgspec.msgpack.encode([1, *columns[1:-2]])) == profile
+    assert columns[-3] == b""  # the older items, which version 1 had not
+    assert decode(msgspec.msgpack.encode([3, *columns[1:-1]])) == profile
+    assert decode(msgspec.msgpack.encode([2, *columns[1:-2]])) == profile
+    assert decode(msgspec.msgpack.encode([1, *columns[1:-3]])) == profile
 
 
 def test_foreign_bytes_stop_the_process() -> None:

@@ -1,0 +1,155 @@
+"""A user in words: what they like now, what changed and when, counted from their state.
+
+Pure: state and catalogue in, claims out; `features.words_text` makes sentences of them. A user is
+described at some of their first events and whenever their interest shifts, not at every event: so
+what is said is true of the moment at which it was said, whose events it counts. How runs are cut
+makes no difference: it is said of the state after the event that made it due, not after its run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from features.interest import ItemFacts
+from features.profile import AppliedAll, InterestModel, apply_all
+from features.profile_state import Profile
+from features.readings import PRAISES, as_read
+from features.words_text import MAX_NAME, Share, Turn, Words, language_of, text_of
+from stream.cut import cut
+from stream.events import Event, ProfileText
+
+NEWEST = 10
+"""Events, or reviews, that say what a user looks for now."""
+
+LEAST = 2
+"""Times that something comes among them before it is said."""
+
+MOMENTS = (5, 20, 80, 320, 1_280, 5_120, 20_480)
+"""Events of a user at which they are described anew, whatever happens: rarer and rarer, since what
+is said of many events changes with many."""
+
+Because = Literal["events", "shift", "reviews"]
+
+FactsOf = Callable[[Iterable[str]], Sequence[ItemFacts]]
+"""What the catalogue knows of items, as `features.interest.ItemSpace.facts_of`."""
+
+
+class Describer:
+    """Describes users after a run of their events, where they are due."""
+
+    def __init__(self, model: InterestModel) -> None:
+        self._model = model
+
+    def after(
+        self,
+        user_id: str,
+        before: Profile,
+        events: Sequence[tuple[int, Event]],
+        done: AppliedAll,
+        partition: int,
+    ) -> tuple[Profile, ProfileText | None]:
+        """The state after a run, its user described if they are due, and the record that says so.
+
+        Parameters
+        ----------
+        before, events, done
+            The state, what was applied to it, and what came of it; as of `features.profile`.
+        """
+        found = due(before, done)
+        if found is None:
+            return done.profile, None
+        at, because = found
+        then = done.profile
+        if at + 1 < len(done.examples):  # later events of the run are not spoken of
+            upto = done.examples[at].offset
+            head = [(offset, event) for offset, event in events if offset <= upto]
+            (half,) = apply_all([(before, head)], partition, self._model)
+            then = half.profile
+        words = describe(then, self._model.space.facts_of)
+        profile = msgspec.structs.replace(done.profile, words=words)
+        return profile, profile_text(user_id, then, words, because)
+
+    def of(self, user_id: str, profile: Profile) -> tuple[Words, ProfileText]:
+        """What is said of a user whose praise has just moved, and the record that says it."""
+        words = describe(profile, self._model.space.facts_of)
+        return words, profile_text(user_id, profile, words, "reviews")
+
+
+def due(before: Profile, done: AppliedAll) -> tuple[int, Because] | None:
+    """At which event of a run a user was due last, and why; `None` if at none.
+
+    Who has events enough and was never described, by an older release say, is due at once.
+    """
+    shifted = {shift.event_id for shift in done.shifts}
+    for at in range(len(done.examples) - 1, -1, -1):
+        example = done.examples[at]
+        if example.event_id in shifted:
+            return at, "shift"
+        if example.user_events + 1 in MOMENTS:
+            return at, "events"
+    if not before.words.counts and before.events >= MOMENTS[0] and done.examples:
+        return 0, "events"
+    return None
+
+
+def describe(profile: Profile, facts_of: FactsOf) -> Words:
+    """Count what is said of a user.
+
+    Parameters
+    ----------
+    profile
+        The state; of its events the newest 50 are known one by one.
+    facts_of
+        Categories and brands of their items, as the catalogue has them now.
+    """
+    steps = profile.steps
+    facts = facts_of([step.item_id for step in steps])
+    newest = facts[-NEWEST:]
+    moved_ms = profile.shift.last_ms
+    before = [f for step, f in zip(steps, facts, strict=True) if step.ts_ms < moved_ms]
+    to = profile.shift.last_to if profile.shift.count else ""
+    told = [
+        (f.category, (step.rating or 0.0) > PRAISES)
+        for step, f in zip(as_read(steps, profile.readings), facts, strict=True)
+        if step.kind == "review"
+    ][-NEWEST:]
+    return Words(
+        counts=profile.counts,
+        first_ms=profile.first_ms,
+        last_ms=profile.last_ms,
+        category=_most([f.category for f in newest]),
+        brand=_most([f.brand for f in newest]),
+        price=(round(profile.price.value, 2), profile.price.n),
+        turned=Turn(_short(to), moved_ms, _most([f.category for f in before], but=to))
+        if to
+        else Turn(),
+        praises=_most([name if praised else "" for name, praised in told]),
+    )
+
+
+def profile_text(user_id: str, profile: Profile, words: Words, because: Because) -> ProfileText:
+    """The record of `profiles` of a user who was described."""
+    return ProfileText(
+        user_id=user_id,
+        text=text_of(words),
+        language=language_of(words),
+        because=because,
+        event_id=profile.last_event_id,
+        ts_ms=profile.last_ms,
+        user_events=words.events,
+    )
+
+
+def _most(names: Sequence[str], but: str = "") -> Share:
+    """The most frequent name, of several the one seen last; nothing if it came hardly ever."""
+    latest = {name: place for place, name in enumerate(names) if name and name != but}
+    best = max(latest, key=lambda name: (names.count(name), latest[name]), default="")
+    n = names.count(best) if best else 0
+    return Share(_short(best), n, len(names)) if n >= LEAST else Share()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else cut(name, MAX_NAME - 1) + "…"
