@@ -32,6 +32,7 @@ SECTIONS: dict[str, str] = {
     "ingest": "stream.ingest:IngestConfig",
     "tenants": "stream.tenants:TenantsConfig",
     "interest": "features.interest:InterestConfig",
+    "outcomes": "features.outcomes:OutcomesConfig",
     "store": "features.store_config:StoreConfig",
     "learner": "learner.config:LearnerConfig",
     "serving": "serving.config:ServingConfig",

@@ -357,6 +357,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     surface: str
     score: float
     shown_ms: int
+    tenant: Tenant = ""
     variant: str = "model"
     model_version: int | None = None
     propensity: float | None = None
@@ -370,7 +371,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     @property
     def taken(self) -> bool:
         """Whether the shopper clicked the item, or went further."""
-        return (self.clicked_ms or self.carted_ms or self.bought_ms) is not None
+        return (self.clicked_ms, self.carted_ms, self.bought_ms) != (None, None, None)
 
 
 # Decoders and encoders -------------------------------------------------------------------------

@@ -1,0 +1,271 @@
+"""The part of the profile that tells what became of what was shown: `outcomes`.
+
+It reads `recommendations` as an agent of its own, and is handed each run of `events` by the profile
+before the run is acknowledged: Faust has one offset for both, and an event is done when both are.
+
+When an offset counts as done: after everything that follows from its run is written.
+
+1. The run's records are joined, user by user, and all that is told is made ready.
+2. Windows close up to the time that both topics are read to. While events or lists don't come,
+   nothing is called passed over: it could be that only its click is late.
+3. Outcomes are published and acked.
+4. Each user's state is written to the table, once.
+5. The run is acknowledged, after the table's changelog is on the broker.
+
+A crash before 4 repeats the run on the old states and tells the same again; after it, on states
+that know the run's records. When something closes next is kept in memory, a user once, and is found
+again by one pass over the table after partitions have moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from features.decode_events import decode_events
+from features.outcomes import Joined, OutcomesConfig, act, close, due_ms, show
+from features.outcomes_state import EMPTY, NEVER_MS, At, Shows, decode, due_of, encode
+from features.readings_agent import States
+from stream.batching import Record, Run
+from stream.connect import KafkaConfig
+from stream.events import Outcome, Recommendation, decode_recommendation, json_encode
+from stream.forget import Forgotten
+from stream.metrics import OUTCOMES
+from stream.outgoing import Outgoing, Publishes
+from stream.parse_faults import decode_own
+from stream.publish import partition_of
+from stream.tenants import inside, outside, outward
+from stream.topics import Topics
+
+ROLE = "outcomes"
+
+CLOSE_AT_ONCE = 2_000
+"""Users whose windows close in one run at most: the others close in the next one."""
+
+SLICE_MS = 10_000
+"""Windows close in slices of this length: what a window may be longer than it is."""
+
+Act = Callable[[Shows], Joined]
+"""What a record does to the state of its user."""
+
+
+class Table(States, Protocol):
+    """What the outcomes need of a Faust table."""
+
+    def items(self) -> Iterable[tuple[bytes, bytes]]:
+        """All keys and values of the partitions that this process has."""
+
+
+@dataclass
+class _Work:
+    """What a run brings about, before any of it is written."""
+
+    states: dict[bytes, Shows] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    slices: list[int] = field(default_factory=list)
+
+
+class Due:
+    """Of one partition: whose windows close when, a user once, in slices of time.
+
+    Examples
+    --------
+    >>> due = Due()
+    >>> due.add(b"ann", 25_000), due.add(b"bob", 41_000)
+    (None, None)
+    >>> list(due.until(39_999)), list(due.until(50_000))
+    ([(2, {b'ann'})], [(2, {b'ann'}), (4, {b'bob'})])
+    """
+
+    def __init__(self) -> None:
+        self._slices: dict[int, set[bytes]] = {}
+
+    def add(self, key: bytes, at_ms: int) -> None:
+        """Look at a user when a slice is over."""
+        self._slices.setdefault(at_ms // SLICE_MS, set()).add(key)
+
+    def until(self, upto_ms: int) -> Iterator[tuple[int, set[bytes]]]:
+        """The slices that are over by a time, oldest first."""
+        for number in sorted(self._slices):
+            if (number + 1) * SLICE_MS > upto_ms:
+                return
+            yield number, self._slices[number]
+
+    def drop(self, number: int) -> None:
+        """Let a slice go: its users were looked at."""
+        self._slices.pop(number, None)
+
+
+class OutcomesAgent:
+    """Two functions over runs, free of Faust: `await agent.shown(run)`, `await agent.acted(run)`.
+
+    Raises `Unavailable` where the broker is away; the same run may then be given again. Raises
+    `Halt` where a state can't be read.
+
+    Parameters
+    ----------
+    table
+        A table of its own, with as many partitions as `events`.
+    lock
+        Held while a user is forgotten, and here while a state is read and written.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaConfig,
+        table: Table,
+        publisher: Publishes,
+        config: OutcomesConfig,
+        forgotten: Forgotten,
+        lock: asyncio.Lock,
+    ) -> None:
+        self._topics = Topics(kafka.topic_prefix)
+        self._partitions = kafka.partitions
+        self._table = table
+        self._publisher = publisher
+        self._config = config
+        self._forgotten = forgotten
+        self._lock = lock
+        self._due: dict[int, Due] | None = None
+        self._read_ms: dict[tuple[str, int], int] = {}
+
+    def moved(self) -> None:
+        """Take note that partitions have come or gone."""
+        self._due = None
+        self._read_ms.clear()
+
+    def prepare_shown(self, run: Run) -> None:
+        """Find out whether a run of lists can be joined; nothing is written."""
+        self._join(run, self._lists(run))
+
+    def prepare_acted(self, run: Run) -> None:
+        """Find out whether a run of events can be joined; nothing is written."""
+        self._join(run, self._acts(run))
+
+    async def shown(self, run: Run) -> None:
+        """Take a run of `recommendations` through all steps but the acknowledgement."""
+        async with self._lock:
+            await self._take(run, self._lists(run))
+
+    async def acted(self, run: Run) -> None:
+        """Take a run of `events` through all steps but the acknowledgement."""
+        async with self._lock:
+            await self._take(run, self._acts(run))
+
+    async def _take(self, run: Run, joins: Iterable[tuple[str, Act]]) -> None:
+        # 1.
+        work = self._join(run, joins)
+        # 2.
+        self._close(run, work)
+        # 3. A crash from here to 4 publishes it twice.
+        await self._publisher.publish(self._topics.outcomes, [_told(one) for one in work.outcomes])
+        # 4.
+        due = self._dues().setdefault(run.partition, Due())
+        for number in work.slices:
+            due.drop(number)
+        for key, state in work.states.items():
+            next_ms = due_ms(state, self._config)
+            self._table[key] = encode(state, next_ms)
+            if next_ms is not None:
+                due.add(key, next_ms)
+        for one in work.outcomes:
+            OUTCOMES.labels(outcome=_name(one)).inc()
+
+    def _join(self, run: Run, joins: Iterable[tuple[str, Act]]) -> _Work:
+        work = _Work()
+        for user_id, join in joins:
+            key = user_id.encode()
+            state, told = join(self._state(work, key))
+            work.states[key] = state
+            work.outcomes += told
+        return work
+
+    def _state(self, work: _Work, key: bytes) -> Shows:
+        known = work.states.get(key)
+        if known is not None:
+            return known
+        held = self._table.get(key)
+        return EMPTY if held is None else decode(held)
+
+    def _lists(self, run: Run) -> Iterator[tuple[str, Act]]:
+        for record in run.records:
+            answer = read_recommendation(record)
+            if not self._forgotten.covers(answer.user_id, answer.ts_ms):
+                at = _at(run, record)
+                yield answer.user_id, partial(show, answer=answer, at=at, config=self._config)
+
+    def _acts(self, run: Run) -> Iterator[tuple[str, Act]]:
+        for record, event in zip(run.records, decode_events(run), strict=True):
+            if not self._forgotten.covers(event.user_id, event.received_ms):
+                at = _at(run, record)
+                yield event.user_id, partial(act, event=event, at=at, config=self._config)
+
+    def _close(self, run: Run, work: _Work) -> None:
+        """Close what has ended by the time that both topics are read to."""
+        newest = max(record.timestamp for record in run.records)
+        place = (run.topic, run.partition)
+        self._read_ms[place] = max(newest, self._read_ms.get(place, 0))
+        both = ((self._topics.events, run.partition), (self._topics.recommendations, run.partition))
+        upto_ms = min(self._read_ms.get(one, 0) for one in both)
+        closed = 0
+        for number, keys in self._dues().setdefault(run.partition, Due()).until(upto_ms):
+            if closed >= CLOSE_AT_ONCE:
+                return
+            for key in keys:
+                state = self._state(work, key)
+                if state is EMPTY:  # forgotten meanwhile
+                    continue
+                work.states[key], told = close(state, key.decode(), upto_ms, self._config)
+                work.outcomes += told
+            closed += len(keys)
+            work.slices.append(number)
+
+    def _dues(self) -> dict[int, Due]:
+        """By partition, when something closes next: found by one pass over the table."""
+        if self._due is None:
+            found: dict[int, Due] = {}
+            for key, value in self._table.items():
+                if (at_ms := due_of(value)) != NEVER_MS:
+                    found.setdefault(partition_of(key, self._partitions), Due()).add(key, at_ms)
+            self._due = found
+        return self._due
+
+
+def read_recommendation(record: Record) -> Recommendation:
+    """Read an answer, with ids as they are inside.
+
+    Raises
+    ------
+    BadRecord
+        If it is none.
+    """
+    answer = decode_own(record.value, decode_recommendation, "a recommendation", "serving")
+    if not answer.tenant:
+        return answer
+    items = tuple(replace(one, item_id=inside(answer.tenant, one.item_id)) for one in answer.items)
+    return replace(answer, user_id=inside(answer.tenant, answer.user_id), items=items)
+
+
+def _told(outcome: Outcome) -> Outgoing:
+    """An outcome as the shop reads it, keyed as all else of its user."""
+    tenant = outside(outcome.user_id).tenant
+    value = outward(json_encode(replace(outcome, tenant=tenant)), tenant)
+    return Outgoing(outcome.user_id.encode(), value)
+
+
+def _at(run: Run, record: Record) -> At:
+    return At(run.partition, record.offset, record.timestamp)
+
+
+def _name(told: Outcome) -> str:
+    if told.bought_ms is not None:
+        return "bought"
+    if not told.taken:
+        return "passed_over"
+    return "closed" if told.final else "taken"
