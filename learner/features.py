@@ -92,12 +92,29 @@ def describe(
     x[AT["semantic"]] = words.semantic_BK
     x[AT["semantic_last"]] = words.semantic_last_BK
     x[AT["praised"]] = words.praised_BK
-    x[AT["behaviour"]] = words.behaviour_BK / 4.0
-    x[AT["behaviour_z"]] = _standardised(words.behaviour_BK, real_BK)
+    _behaviour(x, words.behaviour_BK, real_BK)
     prior_BK = np.zeros((B, K), np.float32)
     for name, weight in PRIOR.items():
         prior_BK += np.float32(weight) * x[AT[name]]
     return Described(np.ascontiguousarray(x.transpose(1, 2, 0)), prior_BK)
+
+
+def with_behaviour(
+    features_BKF: NDArray[np.float32],
+    behaviour_BK: NDArray[np.float32],
+    real_BK: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """The same features with what another transformer says."""
+    features_BKF = features_BKF.copy()
+    _behaviour(features_BKF.transpose(2, 0, 1), behaviour_BK, real_BK)
+    return features_BKF
+
+
+def _behaviour(
+    x: NDArray[np.float32], behaviour_BK: NDArray[np.float32], real_BK: NDArray[np.bool_]
+) -> None:
+    x[AT["behaviour"]] = behaviour_BK / 4.0
+    x[AT["behaviour_z"]] = _standardised(behaviour_BK, real_BK)
 
 
 def _popularity(

@@ -29,6 +29,29 @@ def ranks(
     return np.where(real_BK[line, target_B], 1 + above_B + level_B / 2, MISS)
 
 
+def agreement(
+    ours_BK: NDArray[np.float32],
+    theirs_BK: NDArray[np.float32],
+    real_BK: NDArray[np.bool_],
+    top: int,
+) -> NDArray[np.float64]:
+    """Of each user's `top` best candidates by one score, the share that are so by the other.
+
+    >>> ours, theirs = np.array([[3, 2, 1, 9]]), np.array([[1, 3, 2, 9]])
+    >>> agreement(ours, theirs, np.array([[True, True, True, False]]), top=2).tolist()
+    [0.5]
+    """
+    count_B = np.minimum(real_BK.sum(axis=1), top)
+    line_B1 = np.arange(len(real_BK))[:, None]
+    both_BK = np.ones(real_BK.shape, np.bool_)
+    for score_BK in (ours_BK, theirs_BK):
+        order_BK = np.argsort(-np.where(real_BK, score_BK, -np.inf), axis=1, kind="stable")
+        best_BK = np.zeros(real_BK.shape, np.bool_)
+        best_BK[line_B1, order_BK[:, :top]] = True
+        both_BK &= best_BK
+    return (both_BK & real_BK).sum(axis=1) / np.maximum(count_B, 1)
+
+
 class DecayedMean:
     """A mean over the newest few: each value's weight halves with every `half_life` that follow.
 

@@ -18,7 +18,7 @@ from learner.config import LearnerConfig
 from learner.drift import Detector, Response, watch
 from learner.influence import teaching_B
 from learner.late import Late
-from learner.measures import MISS, DecayedMean, ranks
+from learner.measures import MISS, DecayedMean, agreement, ranks
 from learner.novelty import novelty
 from learner.peers import ALONE, Everyone, Peers
 from learner.ranker import Ranker, Scored
@@ -29,6 +29,7 @@ from learner.step import Trainer, make_lesson
 from learner.tower import IDLE_MS
 from learner.transfer import start_from
 from stream.events import Example
+from stream.metrics import STUDENT_AGREEMENT
 
 TOP = 10
 
@@ -109,10 +110,11 @@ class OnlineLearner:
         self.last_loss: float | None = None
         self.noise = np.zeros(len(REASONS), np.int64)
         """How many examples taught nothing, by `learner.cleaning.REASONS`, since the start."""
-        self.recent = {
-            name: DecayedMean(RECENT)
-            for name in ("online", "prior", "popularity", "covisitation", "hr10")
-        }
+        self.ranked: tuple[str, ...] = ("online", "prior", "popularity", "covisitation")
+        if self.ranker.student is not None:
+            self.ranked += ("student",)
+        self.recent = {name: DecayedMean(RECENT) for name in (*self.ranked, "hr10")}
+        self.agreement = DecayedMean(RECENT)
 
     def learn_many(self, examples: Sequence[Example]) -> LearnReport:
         """Rank examples, then learn from them, micro-batch by micro-batch.
@@ -151,7 +153,7 @@ class OnlineLearner:
         target_B = self.catalog.rows(example.item_id for example in examples)
         known = np.flatnonzero(target_B >= 0)
         kept, target_K = past.take(known), target_B[known]
-        batch = _Batch(len(examples), len(known))
+        batch = _Batch(self.ranked, len(examples), len(known))
         self.late.add(examples[n] for n in np.flatnonzero(target_B < 0).tolist())
         if self.peers.count(len(known)):
             everyone = self.peers.examples(kept, target_K)
@@ -179,12 +181,7 @@ class OnlineLearner:
         worth = np.zeros_like(losses)
         graded = np.zeros(len(target_B), np.bool_)
         for part, scored in ranker.score_many(past, target_B=target_B):
-            batch.rank["online"][known[part]] = ranks(
-                scored.score_BK, scored.real_BK, scored.target_B
-            )
-            batch.rank["prior"][known[part]] = ranks(
-                scored.prior_BK, scored.real_BK, scored.target_B
-            )
+            self._rank(past.take(part), scored, known[part], batch)
             losses[:, part] = _losses(scored)
             worth[:, part] = [
                 gains(ranks(arm_BK, scored.real_BK, scored.target_B), k=100)
@@ -239,6 +236,18 @@ class OnlineLearner:
         self.response.pass_by(len(everyone.target_B))
         self.learnt += len(everyone.target_B)
 
+    def _rank(
+        self, past: Histories, scored: Scored, at_B: NDArray[np.int64], batch: _Batch
+    ) -> None:
+        """Rank the targets of scored users; of a student, which is served, as it does as well."""
+        scores = {"online": scored.score_BK, "prior": scored.prior_BK}
+        if self.ranker.student is not None:
+            student_BK = self.ranker.student_scores(past, scored)
+            self.agreement.add(agreement(scored.score_BK, student_BK, scored.real_BK, TOP))
+            scores["student"] = student_BK
+        for name, score_BK in scores.items():
+            batch.rank[name][at_B] = ranks(score_BK, scored.real_BK, scored.target_B)
+
     def _teaching_B(
         self, past: Histories, target_B: NDArray[np.int32], generator: np.random.Generator
     ) -> NDArray[np.bool_]:
@@ -281,10 +290,12 @@ class OnlineLearner:
         def joined(name: str) -> NDArray[np.float64]:
             return np.concatenate([b.rank[name] for b in seen]) if seen else np.zeros(0)
 
-        rank = {name: joined(name) for name in ("online", "prior", "popularity", "covisitation")}
+        rank = {name: joined(name) for name in self.ranked}
         for name, rank_N in rank.items():
             self.recent[name].add(gains(rank_N))
         self.recent["hr10"].add((rank["online"] <= TOP).astype(np.float64))
+        if self.ranker.student is not None:
+            STUDENT_AGREEMENT.set(self.agreement.value)
         losses = np.concatenate([b.losses for b in seen]) if seen else np.zeros(0)
         if len(losses):
             self.last_loss = float(losses.mean())
@@ -318,16 +329,13 @@ class OnlineLearner:
 class _Batch:
     """What one micro-batch leaves for the report."""
 
-    def __init__(self, examples: int, known: int) -> None:
+    def __init__(self, ranked: Sequence[str], examples: int, known: int) -> None:
         self.examples = examples
         self.known = known
         self.steps = 0
         self.losses = np.zeros(0)
         self.signals: tuple[str, ...] = ()
-        self.rank = {
-            name: np.full(examples, MISS)
-            for name in ("online", "prior", "popularity", "covisitation")
-        }
+        self.rank = {name: np.full(examples, MISS) for name in ranked}
 
 
 def _losses(scored: Scored) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ from learner.config import LearnerConfig
 from learner.correction import Correction, Weighing
 from learner.device import pick_device
 from learner.experts import Experts
-from learner.features import Words, describe
+from learner.features import Words, describe, with_behaviour
 from learner.likeness import POOLED, alike, picked, pooled
 from learner.meta.newcomers import Newcomers
 from learner.meta.trained import read_meta
@@ -195,19 +195,7 @@ class Ranker:
             items=items,
         )
         prior_BK = described.prior_BK
-        arms_ABK = np.broadcast_to(prior_BK, (len(self.weighing.losses), *prior_BK.shape))
-        score_BK = prior_BK
-        if self.trained:
-            features = torch.from_numpy(described.features_BKF).to(self.device)
-            prior = torch.from_numpy(prior_BK).to(self.device)
-            stacked_2BK = self.stacking.scores(features)
-            nets_RBK = self.correction(features, stacked_2BK[0])
-            arms_ABK = torch.cat([nets_RBK, stacked_2BK, prior[None]]).cpu().numpy()
-            if self.blend:
-                weight_A = self.weighing.weights.astype(np.float32)
-                score_BK = np.einsum("a,abk->bk", weight_A, arms_ABK)
-                if self.newcomers is not None:
-                    score_BK = self.newcomers.rescore(past, rows_BK, score_BK, self.catalog.vectors)
+        arms_ABK, score_BK = self._arms(past, rows_BK, described.features_BKF, prior_BK)
         return Scored(
             rows_BK,
             real_BK,
@@ -217,6 +205,38 @@ class Ranker:
             score_BK,
             place_B,
         )
+
+    def _arms(
+        self,
+        past: Histories,
+        rows_BK: NDArray[np.int32],
+        features_BKF: NDArray[np.float32],
+        prior_BK: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What each arm says of candidates, (A, B, K), and their scores, (B, K)."""
+        arms_ABK = np.broadcast_to(prior_BK, (len(self.weighing.losses), *prior_BK.shape))
+        if not self.trained:
+            return arms_ABK, prior_BK
+        features = torch.from_numpy(features_BKF).to(self.device)
+        prior = torch.from_numpy(prior_BK).to(self.device)
+        stacked_2BK = self.stacking.scores(features)
+        nets_RBK = self.correction(features, stacked_2BK[0])
+        arms_ABK = torch.cat([nets_RBK, stacked_2BK, prior[None]]).cpu().numpy()
+        if not self.blend:
+            return arms_ABK, prior_BK
+        weight_A = self.weighing.weights.astype(np.float32)
+        score_BK = np.einsum("a,abk->bk", weight_A, arms_ABK)
+        if self.newcomers is not None:
+            score_BK = self.newcomers.rescore(past, rows_BK, score_BK, self.catalog.vectors)
+        return arms_ABK, score_BK
+
+    @torch.no_grad()
+    def student_scores(self, past: Histories, scored: Scored) -> NDArray[np.float32]:
+        """The scores of the same candidates by the student's transformer in place of this one's."""
+        assert self.student is not None
+        said_BK = picked(self.student._behaviour(past), scored.rows_BK)  # noqa: SLF001 - of its kind
+        features_BKF = with_behaviour(scored.features_BKF, said_BK, scored.real_BK)
+        return self._arms(past, scored.rows_BK, features_BKF, scored.prior_BK)[1]
 
     def gather_newcomers(
         self, past: Histories, scored: Scored, teaches_B: NDArray[np.bool_]

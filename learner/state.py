@@ -194,7 +194,8 @@ def load_learner(learner: OnlineLearner, saved: Saved) -> None:
     learner.last_loss = meta["last_loss"]
     learner.response.excess = meta["drift_excess"]
     for name, (total, weight) in meta["recent"].items():
-        learner.recent[name].total, learner.recent[name].weight = total, weight
+        if name in learner.recent:  # a student's, where there is one no more
+            learner.recent[name].total, learner.recent[name].weight = total, weight
 
 
 def go_back(learner: OnlineLearner, arrays: Arrays) -> None:

@@ -30,6 +30,7 @@ from learner.meta.config import MetaConfig
 from learner.meta.trained import Trained
 from learner.ranking_metrics import gains
 from learner.stacking import MEMORY, NEAR, RIDGE
+from stream.metrics import NEWCOMERS_RANKED, NEWCOMERS_WEIGHT
 
 SEGMENTS = ("none", "some")
 """Users without an event, and with one or a few."""
@@ -88,6 +89,8 @@ class Newcomers:
         found = self.find(past)
         if not len(found.users_N):
             return score_BK
+        for name, count in zip(SEGMENTS, np.bincount(found.segment_N, minlength=2), strict=True):
+            NEWCOMERS_RANKED.labels(events=name).inc(int(count))
         x_NKG = self._describe(past, found, rows_BK, score_BK, vector_IE)
         layer_NK = np.einsum("nkg,ng->nk", x_NKG, self.weights_SG[found.segment_N])
         counts_N1 = self._shares()[found.segment_N, 1:]
@@ -156,6 +159,8 @@ class Newcomers:
             self.weights_SG[s] += np.linalg.solve(self.curvature_SGG[s], self._slope_SG[s])
             self.lost_S2[s] *= float(np.exp(-self._seen_S[s] / WEIGH_MEMORY))
             self.lost_S2[s] += self._losing_S2[s]
+        for name, share in zip(SEGMENTS, self._shares()[:, 1].tolist(), strict=True):
+            NEWCOMERS_WEIGHT.labels(events=name).set(share)
         self._clear()
 
     def _shares(self) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from learner.tower import Residuals
 from learner.update_rules import follow
 from stream.errors import SettingsError
 from stream.events import Example, Step
+from stream.metrics import REGISTRY
 from tests.unit.learner.toy import CONFIG, START_MS, WIDTH, catalogue, shelf
 
 ITEMS = shelf("a", 12)
@@ -179,3 +180,37 @@ def test_a_student_without_a_base_is_refused(config: LearnerConfig) -> None:
     model = msgspec.structs.replace(config.model, base="")
     with pytest.raises(SettingsError, match=r"follows `learner\.model\.base`"):
         begun(msgspec.structs.replace(config, model=model))
+
+
+def test_a_student_is_ranked_beside_its_base_before_both_learn(config: LearnerConfig) -> None:
+    learner = begun(config)
+    report = learner.learn_many(walks(200))
+    assert report.recent.keys() == {*begun_without(config).recent, "student"}
+    assert 0 < report.recent["student"] < 1
+    assert report.recent["student"] != report.recent["online"]
+    agreed = REGISTRY.get_sample_value("tidemill_student_agreement")
+    assert agreed == learner.agreement.value
+    assert 0 < agreed < 1
+
+
+def test_a_student_that_is_its_base_agrees_with_it(config: LearnerConfig) -> None:
+    model = msgspec.structs.replace(config.model, student=config.model.base)
+    learner = begun(msgspec.structs.replace(config, model=model))
+    report = learner.learn_many(walks(12))  # nothing is learnt before
+    assert learner.agreement.value == pytest.approx(1.0)
+    assert report.recent["student"] == report.recent["online"]
+
+
+def test_a_learner_that_gives_its_student_up_goes_on_without_its_figures(
+    config: LearnerConfig,
+) -> None:
+    before, after = begun(config), begun_without(config)
+    before.learn_many(walks(32))
+    load_learner(after, save_learner(before))
+    assert after.recent["online"].value == before.recent["online"].value
+    assert "student" not in after.recent
+
+
+def begun_without(config: LearnerConfig) -> OnlineLearner:
+    model = msgspec.structs.replace(config.model, student="")
+    return begun(msgspec.structs.replace(config, model=model))

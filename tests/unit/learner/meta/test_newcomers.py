@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from learner.batch import Histories, histories_of
 from learner.meta.cold import WINDOWS, Pulse, cold_features
 from learner.meta.config import MetaConfig
-from learner.meta.newcomers import Newcomers
+from learner.meta.newcomers import SEGMENTS, Newcomers
 from learner.online import OnlineLearner
 from learner.snapshot import Saved
 from learner.state import load_learner, save_learner
 from stream.events import Example
+from stream.metrics import REGISTRY
 from tests.unit.learner import toy
 
 CONFIG = replace(toy.CONFIG, meta=MetaConfig(few=2, candidates=3))
@@ -33,6 +34,10 @@ def shop() -> list[str]:
     return toy.shelf("a", 9) + toy.shelf("b", 9)
 
 
+def told(metric: str, events: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"events": events}) or 0.0
+
+
 def gain(learner: OnlineLearner, examples: list[Example]) -> float:
     return learner.learn_many(examples).ndcg10
 
@@ -43,6 +48,7 @@ def test_newcomers_are_shown_what_is_taken_now() -> None:
     assert gain(learner, fashion(400)) > without * 1.1
     assert learner.ranker.newcomers is not None
     assert learner.ranker.newcomers.lost_S2[0, 1] < learner.ranker.newcomers.lost_S2[0, 0]
+    assert told("tidemill_newcomers_weight", "none") > 0.9
 
 
 def test_who_has_enough_events_is_not_touched() -> None:
@@ -52,7 +58,10 @@ def test_who_has_enough_events_is_not_touched() -> None:
     past = toy_past([["a1", "a2"], ["a1"], []])
     rows_BK = np.tile(np.arange(18, dtype=np.int32), (3, 1))
     score_BK = np.zeros((3, 18), np.float32)
+    before = {events: told("tidemill_newcomers_ranked_total", events) for events in SEGMENTS}
     scored_BK = layer.rescore(past, rows_BK, score_BK, np.zeros((18, toy.WIDTH), np.float32))
+    for events, count in before.items():
+        assert told("tidemill_newcomers_ranked_total", events) == count + 1
     assert not scored_BK[0].any()
     assert (scored_BK[1:].argmax(axis=1) == 3).all()
     assert (layer.tops(past, np.ones(18, np.bool_))[0] == -1).all()
