@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from learner.reviews.biases import Biases
 from learner.reviews.deciding import macro_f1
 
-EVERY = 500
-"""Reviews between two fits, once there are a thousand."""
+EVERY, SELDOM, MANY = 500, 1_000, 20_000
+"""Reviews between two fits, once there are a thousand, and once there are many."""
 
 
 def tfidf_f1(texts: Sequence[str], truth_N: NDArray[np.int64]) -> dict[str, float]:
@@ -78,7 +78,8 @@ def bias_mse(
 
 
 def _parts(count: int) -> list[tuple[int, int]]:
-    starts = [n for n in (100, 200, 300, 500, 750, *range(1_000, count, EVERY)) if n < count]
+    firsts = (100, 200, 300, 500, 750, *range(1_000, MANY, EVERY), *range(MANY, count, SELDOM))
+    starts = [n for n in firsts if n < count]
     return list(zip(starts, [*starts[1:], count], strict=True))
 
 

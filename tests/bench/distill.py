@@ -1,9 +1,9 @@
 """A student beside its teacher, and beside itself without one: quality, size and speed on a CPU.
 
 A recorded log's last events, in time order. What comes before the test is learnt: all of it by the
-teacher, and its newest quarter by students, with a teacher or without; a teacher knows more than
-there is time for. The last tenth of that quarter is the test. Users are the log's sessions. All
-items are ranked. An arm's weights are those of its best validation; the test is ranked once.
+teacher, and its newest quarter (`--newest`) by students, with a teacher or without; a teacher knows
+more than there is time for. The last events are the test. Users are the log's sessions. All items
+are ranked. An arm's weights are those of its best validation; the test is ranked once.
 
 Arms: `teacher`, the wide model; `alone`, the small one without a teacher; `taught`, the small one
 as `tidemill distill` makes it; and one for each part of it, to see what it brings. What `taught`
@@ -46,7 +46,6 @@ from stream.events import json_encode
 FILE = "yoochoose_clicks/events.parquet"
 STEPS = 16
 HALF = " in bfloat16"
-TEST_SHARE = 0.1
 USERS = 64
 """Users who are scored at once, as in serving."""
 
@@ -89,8 +88,8 @@ class Split(NamedTuple):
     ids: list[str]
 
 
-def split(path: Path, events: int, newest: int) -> Split:
-    """The newest events of a log, by session, and the newest of these."""
+def split(path: Path, events: int, newest: int, tested: int) -> Split:
+    """The newest events of a log, by session, the newest of these, and the very last."""
     file = pq.ParquetFile(path)
     names = ["ts_ms", "session_id", "item_id"]
     table = file.read(columns=names).slice(max(0, file.metadata.num_rows - events))
@@ -98,7 +97,7 @@ def split(path: Path, events: int, newest: int) -> Split:
     ids, rows_N = np.unique(_texts(table["item_id"]), return_inverse=True)
     whole = lay_out(user_N, rows_N, table["ts_ms"].cast("int64").to_numpy())
     rising_N = np.sort(whole.ts_N)
-    known_N = whole.ts_N < rising_N[-int(newest * TEST_SHARE)]
+    known_N = whole.ts_N < rising_N[-tested]
     new_N = whole.ts_N >= rising_N[-min(newest, len(rising_N))]
     test = last_windows(whole, np.flatnonzero(~known_N & with_past(whole)), STEPS)
     names_I = [str(i) for i in ids]
@@ -281,6 +280,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--events", type=int, default=120_000, help="newest events of the log")
     parser.add_argument("--newest", type=int, default=30_000, help="of these, what students learn")
+    parser.add_argument("--tested", type=int, default=3_000, help="last events, which are ranked")
     parser.add_argument("--epochs", type=int, default=16, help="of students, at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["alone", "taught"])
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str]) -> None:
     if not path.is_file():
         parser.error(f"TIDEMILL_DATA must name the folder that holds {FILE}")
     torch.set_num_threads(1)
-    data = split(path, asked.events, asked.newest)
+    data = split(path, asked.events, asked.newest, asked.tested)
     student = ModelConfig(width=asked.width, layers=1, heads=2, transformer_steps=STEPS)
     with tempfile.TemporaryDirectory() as aside:
         for seed in asked.seeds:

@@ -30,6 +30,7 @@ from learner.reviews.reader import ReviewReader
 from learner.reviews.readings import sentiments
 from learner.reviews.teaching import ask_first
 from stream.events import json_encode
+from tests.bench._kept_vectors import KeptEncoder
 from tests.bench._review_baselines import bias_mse, tfidf_f1, tfidf_mse
 from tests.bench._review_words import Language, made_reviews
 
@@ -89,9 +90,18 @@ def read_log(name: str, head: int) -> Log:
     return Log(texts, rating_N, table["user_id"].to_pylist(), table["item_id"].to_pylist())
 
 
-def play(log: Log, config: ReviewConfig, hidden_N: NDArray[np.bool_] | None = None) -> Played:
+def play(
+    log: Log,
+    config: ReviewConfig,
+    hidden_N: NDArray[np.bool_] | None = None,
+    kept: KeptEncoder | None = None,
+) -> Played:
     """Read, then learn, a log; ratings that are hidden are judged, but not learnt."""
     reader, began = ReviewReader(config, CPU, device="cpu", seed=0), time.process_time()
+    if kept is not None:
+        reader.prepare()
+        assert reader.pretrained is not None
+        reader.pretrained = reader.pretrained._replace(shared=kept)
     label_N, rating_N, guessed = np.full(len(log.texts), 2), np.full(len(log.texts), 4.0), 0
     for start in range(0, len(log.texts), BATCH):
         at = slice(start, start + BATCH)
@@ -106,9 +116,10 @@ def play(log: Log, config: ReviewConfig, hidden_N: NDArray[np.bool_] | None = No
     return Played(label_N, rating_N, guessed, time.process_time() - began)
 
 
-def bars(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
+def bars(name: str, head: int, config: ReviewConfig, keep: Path | None) -> Iterator[Line]:
     """The reader, and its n-grams alone, beside what they are compared with."""
     log = read_log(name, head)
+    kept = KeptEncoder(keep, name, CPU, config) if keep and not config.adapters else None
     f1, mse = tfidf_f1(log.texts, log.truth_N), tfidf_mse(log.texts, log.rating_N)
     usual = bias_mse(log.users, log.items, log.rating_N, BATCH)
     best_f1, best_mse, best_usual = max(f1.values()), min(mse.values()), min(usual.values())
@@ -120,7 +131,7 @@ def bars(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
         "biases_mse": round(best_usual, 4),
     }
     for words, of in (("n-grams alone", NGRAMS), ("all", config)):
-        played = play(log, of).figures(log)
+        played = play(log, of, kept=kept if of is config else None).figures(log)
         yield (
             line
             | {"reads": words}
@@ -131,9 +142,11 @@ def bars(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
                 "below_biases": float(str(played["mse"])) < best_usual,
             }
         )
+    if kept is not None:
+        kept.close()
 
 
-def adapters(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
+def adapters(name: str, head: int, config: ReviewConfig, _: Path | None) -> Iterator[Line]:
     """The encoder as it is, with LoRA, with AdaLoRA."""
     log = read_log(name, head)
     change = msgspec.structs.replace
@@ -154,7 +167,7 @@ def adapters(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
         )
 
 
-def guesses(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
+def guesses(name: str, head: int, config: ReviewConfig, _: Path | None) -> Iterator[Line]:
     """Nine ratings in ten hidden: what learning confident guesses changes."""
     log = read_log(name, head)
     hidden_N = np.random.default_rng(0).random(len(log.texts)) < 0.9  # noqa: PLR2004
@@ -164,7 +177,7 @@ def guesses(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
         yield line | played.figures(log)
 
 
-def asking(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
+def asking(name: str, head: int, config: ReviewConfig, _: Path | None) -> Iterator[Line]:
     """Labels by doubt and at random, from one pool, judged on the newest quarter."""
     log = read_log(name, head)
     cut = 3 * len(log.texts) // 4
@@ -200,7 +213,7 @@ def asking(name: str, head: int, config: ReviewConfig) -> Iterator[Line]:
         yield found
 
 
-def chinese(_: str, __: int, config: ReviewConfig) -> Iterator[Line]:
+def chinese(_: str, __: int, config: ReviewConfig, ___: Path | None) -> Iterator[Line]:
     """The same plan of made-up reviews in English and in Chinese."""
     languages: tuple[Language, ...] = ("en", "zh")
     for words, of in (("n-grams alone", NGRAMS), ("all", config)):
@@ -212,7 +225,7 @@ def chinese(_: str, __: int, config: ReviewConfig) -> Iterator[Line]:
             yield {"language": language, "reads": words} | play(log, of).figures(log)
 
 
-def memory(_: str, __: int, config: ReviewConfig) -> Iterator[Line]:
+def memory(_: str, __: int, config: ReviewConfig, ___: Path | None) -> Iterator[Line]:
     """Bytes of weights and of the process with one adapter, then three."""
     from learner.reviews.shared import SharedEncoder  # noqa: PLC0415 - weighed from here on
 
@@ -237,7 +250,7 @@ def memory(_: str, __: int, config: ReviewConfig) -> Iterator[Line]:
     }
 
 
-PARTS: dict[str, Callable[[str, int, ReviewConfig], Iterator[Line]]] = {
+PARTS: dict[str, Callable[[str, int, ReviewConfig, Path | None], Iterator[Line]]] = {
     "bars": bars,
     "adapters": adapters,
     "guesses": guesses,
@@ -257,13 +270,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=["bars"])
     parser.add_argument("--adapters", action="store_true", help="learn the encoder's adapters")
     parser.add_argument("--no-encoder", action="store_true", help="n-grams alone")
+    parser.add_argument("--keep", type=Path, help="folder for the encoder's outputs in `bars`")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     config = NGRAMS if asked.no_encoder else ReviewConfig(adapters=asked.adapters)
     for part in asked.parts:
         for name in asked.logs if part not in NO_LOG else [""]:
-            for line in PARTS[part](name, asked.head, config):
+            for line in PARTS[part](name, asked.head, config, asked.keep):
                 _say(asked.json, {"part": part} | line)
 
 
