@@ -15,7 +15,7 @@ from stream.batching import Record, Run
 from stream.errors import BadRecord
 from stream.events import Event, decode_event, event_decoder
 from stream.lines import decode_lines, join_lines
-from stream.parse import MAX_ID_CHARS
+from stream.parse import MAX_WHOLE_CHARS
 from stream.parse_faults import ID_WANTED, decode_own
 from stream.parse_time import LATEST_MS
 from stream.replayed import unmark
@@ -43,7 +43,7 @@ def decode_events(run: Run) -> Sequence[Event]:
 def _good(events: Sequence[Event]) -> bool:
     for name in _IDS:
         lengths = set(map(len, map(attrgetter(name), events)))
-        if not (min(lengths) > 0 and max(lengths) <= MAX_ID_CHARS):
+        if not (min(lengths) > 0 and max(lengths) <= MAX_WHOLE_CHARS):
             return False
     for name in _TIMES:
         times = list(map(attrgetter(name), events))
@@ -55,8 +55,8 @@ def _good(events: Sequence[Event]) -> bool:
 def _event(record: Record, topic: str) -> Event:
     event = decode_own(record.value, decode_event, "an event", "ingest")
     for name in _IDS:
-        if not 0 < len(text := getattr(event, name)) <= MAX_ID_CHARS:
-            raise BadRecord(name, text[:MAX_ID_CHARS], ID_WANTED, "bad_id")
+        if not 0 < len(text := getattr(event, name)) <= MAX_WHOLE_CHARS:
+            raise BadRecord(name, text[:MAX_WHOLE_CHARS], ID_WANTED, "bad_id")
     for name in _TIMES:
         # A later time is none that ingest wrote, and would rule for ever.
         if not 0 <= (time_ms := getattr(event, name)) < LATEST_MS:

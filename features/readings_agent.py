@@ -30,11 +30,12 @@ from features.words import Describer
 from stream.batching import Record, Run
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Unavailable
-from stream.events import InterestShift, Reading, decode_reading, json_encode
+from stream.events import InterestShift, Reading, decode_reading
 from stream.forget import Forgotten
 from stream.metrics import INTEREST_SHIFTS, PROFILE_READINGS, PROFILE_TEXTS
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_faults import decode_own
+from stream.tenants import into, told
 from stream.topics import Topics
 
 ROLE = "profile-readings"
@@ -147,11 +148,11 @@ class ReadingsAgent:
                 heard, moved = hear(heard, reading, self._category, self._interest)
                 if moved is not None:
                     shift = self._report(reading, profile, moved)
-                    outcome.shifts.append(Outgoing(key, json_encode(shift)))
+                    outcome.shifts.append(Outgoing(key, told(shift, user_id)))
                     if self._describer is not None:
                         now = msgspec.structs.replace(profile, readings=heard)
                         words, text = self._describer.of(user_id, now)
-                        outcome.words.append(Outgoing(key, json_encode(text)))
+                        outcome.words.append(Outgoing(key, told(text, user_id)))
             outcome.heard += len(readings)
             after = msgspec.structs.replace(profile, readings=heard, words=words)
             # Written even where nothing is new: a write brings a changelog up to its table.
@@ -180,7 +181,7 @@ class ReadingsAgent:
 
 
 def read_reading(record: Record) -> Reading:
-    """Read a reading.
+    """Read a reading; its ids then carry its tenant.
 
     Raises
     ------
@@ -192,4 +193,4 @@ def read_reading(record: Record) -> Reading:
         value = getattr(reading, name)
         if value is not None and not least <= value <= most:
             raise BadRecord(name, value, f"from {least} to {most}", "out_of_range")
-    return reading
+    return into(reading, reading.tenant, "user_id", "item_id")

@@ -34,13 +34,13 @@ from stream.batching import Record
 from stream.clock import Clock
 from stream.deadletter import dead_letter, shortened
 from stream.errors import BadRecord
-from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example, json_encode
+from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example
 from stream.forget import Forgotten
 from stream.outgoing import Outgoing
 from stream.parse import parse_request
 from stream.refusals import PROCESS_FAULTS, Refused, Refusing
 from stream.replayed import source_of
-from stream.tenants import outward, plain, tenant_of
+from stream.tenants import tenant_of, told
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class Answerer:
         key = _key(ask)
         if known := self.recent.find(key):
             if known.recommendation_id != ask.recommendation_id:
-                work.repeats.append(Outgoing(plain(ask.user_id).encode(), known.value))
+                work.repeats.append(Outgoing(ask.user_id.encode(), known.value))
         elif key in asked:
             work.again.append(ask)
         else:
@@ -212,10 +212,8 @@ class Answerer:
         kept: list[tuple[Key, Kept]] = []
         answers = []
         for answer in made:
-            tenant = tenant_of(answer.user_id)
-            said = msgspec.structs.replace(answer, timings=timings, tenant=tenant or msgspec.UNSET)
-            value = outward(json_encode(said), tenant)
-            answers.append(Outgoing(plain(answer.user_id).encode(), value))
+            value = told(msgspec.structs.replace(answer, timings=timings), answer.user_id)
+            answers.append(Outgoing(answer.user_id.encode(), value))
             key = key_of(answer.user_id, answer.request_id, answer.recommendation_id)
             kept.append((key, Kept(answer.recommendation_id, value, answer.ts_ms)))
         first = {key: answer for (key, _), answer in zip(kept, answers, strict=True)}

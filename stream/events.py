@@ -33,6 +33,11 @@ KINDS: tuple[Kind, ...] = ("view", "click", "cart", "purchase", "review")
 KIND_CODE: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
 
 
+AttributeValue = str | float | bool
+"""What a shop may say of an item under a name of its own: `{"weight": "1.5 kg", "dishwasher": true}`.
+A whole number comes out as a float."""
+
+
 # What shops send -------------------------------------------------------------------------------
 
 
@@ -88,6 +93,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     price: Annotated[float, Meta(ge=0, le=1e9)] | None = None
     available: bool = True
     image_vector: tuple[float, ...] | None = None
+    attributes: dict[str, AttributeValue] = {}
     tenant: Tenant = msgspec.UNSET
 
 
@@ -247,6 +253,7 @@ class ProfileText(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     ts_ms: int
     user_events: int
+    tenant: Tenant = msgspec.UNSET
 
 
 class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +261,7 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
 
     `vector` holds little-endian float16, L2-normalised; it is empty for an item without text.
     `text_hash` tells whether the text changed since it was encoded; `encoder` names who did it.
+    `description` is cut, and kept, as `attributes` are, only where items are searched and asked about.
     """
 
     item_id: str
@@ -266,6 +274,8 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
     brand: str = ""
     price: float | None = None
     available: bool = True
+    description: str = ""
+    attributes: dict[str, AttributeValue] = {}
 
 
 class AdapterVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from stream.batching import Record
 from stream.errors import BadRecord
-from stream.events import Click, Event, Item, Purchase, Request, Review
+from stream.events import AttributeValue, Click, Event, Item, Purchase, Request, Review
 from stream.lines import DECODE_FAULTS
 from stream.parse_faults import ID_WANTED, explain
 from stream.parse_time import checked_time_ms
@@ -41,8 +41,16 @@ MAX_NAME_CHARS = 10_000
 """A title, a brand, or one level of a category."""
 
 MAX_ID_CHARS = 256
+MAX_WHOLE_CHARS = MAX_ID_CHARS + 33
+"""Of an id that carries its tenant, as it is inside."""
+
 MAX_CATEGORY_LEVELS = 16
 MAX_IMAGE_VECTOR = 8_192
+MAX_ATTRIBUTES = 512
+MAX_ATTRIBUTE_NAME = 128
+MAX_ATTRIBUTE_CHARS = 2_000
+MAX_ATTRIBUTES_CHARS = 65_536
+"""Names and values of an item's attributes together: every serving process keeps them."""
 
 RAW_DECODERS: dict[TopicKind, msgspec.json.Decoder[Any]] = {
     "clicks": msgspec.json.Decoder(Click),
@@ -247,6 +255,7 @@ def parse_item(record: Record, tenants: Collection[str] = ONE_SHOP) -> Item:
             wanted=wanted,
             reason="too_large",
         )
+    _check_attributes(item.attributes)
     return msgspec.structs.replace(
         item,
         title=item.title.strip(),
@@ -337,6 +346,24 @@ def check_id(field: str, value: str) -> None:
 def _check_text(field: str, value: str, limit: int) -> None:
     if len(value) > limit:
         raise BadRecord(field, f"{len(value)} characters", f"at most {limit} long", "too_large")
+
+
+def _check_attributes(attributes: dict[str, AttributeValue]) -> None:
+    """Refuse more attributes than every serving process should have to keep."""
+    if len(attributes) > MAX_ATTRIBUTES:
+        wanted = f"at most {MAX_ATTRIBUTES} attributes"
+        raise BadRecord("attributes", f"{len(attributes)} attributes", wanted, "too_large")
+    chars = 0
+    for name, value in attributes.items():
+        if not name or not name.isprintable() or len(name) > MAX_ATTRIBUTE_NAME:
+            wanted = f"names of 1 to {MAX_ATTRIBUTE_NAME} printable characters"
+            raise BadRecord("attributes", name[:300], wanted, "wrong_type")
+        text = value if isinstance(value, str) else ""
+        _check_text(f"attributes.{name}", text, MAX_ATTRIBUTE_CHARS)
+        chars += len(name) + len(text)
+    if chars > MAX_ATTRIBUTES_CHARS:
+        wanted = f"at most {MAX_ATTRIBUTES_CHARS} characters in all"
+        raise BadRecord("attributes", f"{chars} characters", wanted, "too_large")
 
 
 def _no_value(value: bytes | None) -> BadRecord:

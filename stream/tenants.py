@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from stream.errors import BadRecord
-from stream.events import Tenant
+from stream.events import Tenant, json_encode
 
 SEPARATOR = "\x1f"
 """Between a tenant and an id, inside: ASCII's own separator of units."""
@@ -109,6 +109,21 @@ def outward(value: bytes, tenant: str) -> bytes:
     b'{"user_id":"ada","reason":"for pot"}'
     """
     return value.replace(tenant.encode() + _JSON_SEPARATOR, b"") if tenant else value
+
+
+def told(record: msgspec.Struct, user_id: str) -> bytes:
+    r"""A record about a user, encoded for the user's shop: with its name, and its ids as its own.
+
+    Its key stays the user's whole id: all that is about a user is on one partition of every topic.
+
+    >>> from stream.events import Forget
+    >>> told(Forget(user_id="acme\x1fada"), "acme\x1fada")
+    b'{"user_id":"ada","tenant":"acme"}'
+    """
+    tenant = tenant_of(user_id)
+    if not tenant:
+        return json_encode(record)
+    return outward(json_encode(msgspec.structs.replace(record, tenant=tenant)), tenant)
 
 
 def item_key(tenant: Tenant, item_id: str) -> str:
