@@ -45,7 +45,7 @@ def test_an_event_in_several_lines_is_one() -> None:
         (None, "empty"),
         (b'{"event_id":"e"}', "wrong_type"),
         (json_encode(msgspec.structs.replace(EVENTS[0], user_id="")), "bad_id"),
-        (json_encode(msgspec.structs.replace(EVENTS[0], item_id="i" * 257)), "bad_id"),
+        (json_encode(msgspec.structs.replace(EVENTS[0], item_id="i" * 290)), "bad_id"),
         (json_encode(msgspec.structs.replace(EVENTS[0], ts_ms=-1)), "bad_timestamp"),
         (json_encode(msgspec.structs.replace(EVENTS[0], received_ms=10**15)), "bad_timestamp"),
         (json_encode(EVENTS[0]) + b"\n" + json_encode(EVENTS[1]), "not_json"),
