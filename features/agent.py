@@ -1,6 +1,7 @@
 """The agent of the profile: `events` in, user state, features, examples and shifts out.
 
-Its neighbour on the same states, `features.readings_agent`, hears what reviews say.
+Its neighbour on the same states, `features.readings_agent`, hears what reviews say. Another one,
+`features.outcomes_agent`, is handed each run of `events` after the profile is through with it.
 
 When an offset counts as done: after everything that follows from its run is written.
 
@@ -22,9 +23,8 @@ once more, which also mends a changelog that the crash left behind the local tab
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -34,6 +34,8 @@ from features.decode_events import decode_events
 from features.drift_river import PageHinkleyDetector
 from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
+from features.outcomes import OutcomesConfig
+from features.outcomes_agent import add_outcomes
 from features.profile import InterestModel, apply_all, features
 from features.profile_state import EMPTY, decode, encode, is_older
 from features.readings_agent import ROLE as READINGS
@@ -46,9 +48,9 @@ from stream.batching import Run
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.events import Event, Example, json_encode, msgpack_encode
+from stream.events import Event, Example, msgpack_encode
 from stream.forget import Forgotten
-from stream.forget_follow import follow_forget
+from stream.forget_follow import ForgetFollower, follow_forget
 from stream.metrics import (
     EVENT_AGE_SECONDS,
     INTEREST_SHIFTS,
@@ -61,6 +63,7 @@ from stream.metrics import (
 from stream.outgoing import Outgoing, Publishes
 from stream.refusals import Refusals
 from stream.scrub import scrub, scrub_copies
+from stream.tenants import ONE_SHOP, told
 from stream.topics import Topics
 
 ROLE = "profile"
@@ -170,15 +173,15 @@ class ProfileAgent:
         before = [EMPTY if state is None else decode(state) for state in held]
         users = list(zip(before, by_user.values(), strict=True))
         applied = apply_all(users, run.partition, self._model)
-        told = zip(by_user, keys, held, users, applied, strict=True)
-        for user_id, key, state, (old, mine), done in told:
+        each = zip(by_user, keys, held, users, applied, strict=True)
+        for user_id, key, state, (old, mine), done in each:
             profile, text = done.profile, None
             if self.describer is not None:
                 profile, text = self.describer.after(user_id, old, mine, done, run.partition)
             if text is not None:
-                outcome.words.append(Outgoing(key, json_encode(text)))
+                outcome.words.append(Outgoing(key, told(text, user_id)))
             outcome.examples += done.examples
-            outcome.shifts += [Outgoing(key, json_encode(shift)) for shift in done.shifts]
+            outcome.shifts += [Outgoing(key, told(shift, user_id)) for shift in done.shifts]
             # Written even where every event is a repeat: after a kill the local table can be ahead
             # of its changelog, and only a write brings the changelog up to it.
             outcome.rows.append(features(user_id, profile))
@@ -218,7 +221,9 @@ def add_profile(
     catalog: Catalog,
     clock: Clock,
     interest: InterestConfig | None = None,
+    outcomes: OutcomesConfig | None = None,
     reader: Reads | None = None,
+    tenants: Collection[str] = ONE_SHOP,
 ) -> None:
     """Put the profile on an app: its table, its agent, and the task that follows the catalogue.
 
@@ -230,6 +235,8 @@ def add_profile(
         The items, filled and kept up to date from `item-vectors` by this app.
     reader
         Where the items come from, a `BroadcastReader` of `item-vectors` unless given.
+    tenants
+        The shops beside the one without a name.
     """
     topics = Topics(kafka.topic_prefix)
     reader = reader or BroadcastReader(kafka, topics.item_vectors)
@@ -237,7 +244,7 @@ def add_profile(
     refusals = Refusals(ROLE, kafka, publisher, clock)
     table = bytes_table(app, "profiles", kafka.partitions, older=is_older)
     forgotten = Forgotten()
-    forgetting = follow_forget(app, kafka, forgotten, partial(scrub_copies, app, table))
+    tables = [table]
     interest = interest or InterestConfig()
     agent = ProfileAgent(
         kafka=kafka,
@@ -249,6 +256,18 @@ def add_profile(
         interest=interest,
         forgotten=forgotten,
     )
+    joiner = None
+    if outcomes is not None and outcomes.on:
+        joiner = add_outcomes(
+            app,
+            kafka=kafka,
+            publisher=publisher,
+            config=outcomes,
+            forgotten=forgotten,
+            lock=agent.lock,
+            clock=clock,
+        )
+        tables.append(joiner.table)
     readings_agent = ReadingsAgent(
         kafka=kafka,
         table=table,
@@ -260,31 +279,38 @@ def add_profile(
         lock=agent.lock,
         describer=agent.describer,
     )
-    forget_agent = ForgetAgent(
+    forgetting = _add_forgetting(
+        app,
         kafka=kafka,
-        table=table,
-        scrub=partial(scrub, table),
+        tables=tables,
         publisher=publisher,
         store=store,
         forgotten=forgotten,
         lock=agent.lock,
         clock=clock,
+        tenants=tenants,
     )
 
     async def profile(run: Run) -> None:
         await follower.loaded.wait()  # events before items would pull no interests
         await agent(run)
+        if joiner is not None:
+            await joiner.acted(run)
+
+    def prepare(run: Run) -> None:
+        agent.prepare(run)
+        if joiner is not None:
+            joiner.prepare_acted(run)
 
     async def readings(run: Run) -> None:
         await follower.loaded.wait()
         await readings_agent(run)
 
-    async def forget(run: Run) -> None:
-        await forget_agent(run)
-
     async def partitions_come(committed: Mapping[Any, int | None]) -> Mapping[Any, int]:
         mine = {tp.partition: at for tp, at in committed.items() if tp.topic == topics.events}
         agent.witness.expect(mine)
+        if joiner is not None:
+            joiner.moved()
         await forgetting.load()
         return {}
 
@@ -300,14 +326,53 @@ def add_profile(
         except Exception as error:
             app.fail(error)
 
-    app.agent(run_topic(app, topics.events), name=ROLE)(
-        guarded(app, refusals, agent.prepare)(profile)
-    )
+    app.agent(run_topic(app, topics.events), name=ROLE)(guarded(app, refusals, prepare)(profile))
     app.agent(run_topic(app, topics.readings), name=READINGS)(
         guarded(app, Refusals(READINGS, kafka, publisher, clock), readings_agent.prepare)(readings)
     )
-    app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))
     # Before a partition's events are read, and anew whenever partitions move.
     app.start_offsets = partitions_come
     app.task(follow_catalogue)
     app.task(heal_store)
+
+
+def _add_forgetting(  # noqa: PLR0913 - what forgetting erases
+    app: StreamApp,
+    *,
+    kafka: KafkaConfig,
+    tables: Sequence[Any],
+    publisher: Publishes,
+    store: OnlineStore,
+    forgotten: Forgotten,
+    lock: asyncio.Lock,
+    clock: Clock,
+    tenants: Collection[str],
+) -> ForgetFollower:
+    """Put on an app what erases users from its tables, and knows in every worker who they are."""
+
+    async def scrub_users(keys: Sequence[bytes]) -> None:
+        for table in tables:
+            await scrub_copies(app, table, keys)
+
+    async def scrub_all(partition: int) -> None:
+        for table in tables:
+            await scrub(table, partition)
+
+    agent = ForgetAgent(
+        kafka=kafka,
+        tables=tables,
+        scrub=scrub_all,
+        publisher=publisher,
+        store=store,
+        forgotten=forgotten,
+        lock=lock,
+        clock=clock,
+        tenants=tenants,
+    )
+
+    async def forget(run: Run) -> None:
+        await agent(run)
+
+    topic = run_topic(app, Topics(kafka.topic_prefix).forget)
+    app.agent(topic, name="forget")(guarded(app)(forget))
+    return follow_forget(app, kafka, forgotten, scrub_users)

@@ -19,7 +19,7 @@ its time, and counts there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from features.store import OnlineStore
@@ -28,10 +28,11 @@ from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
-from stream.forget import Forgotten, parse_forget
+from stream.forget import Forgotten, parse_forget, whom
 from stream.metrics import DEAD_LETTERS, FORGOTTEN_USERS
 from stream.outgoing import Outgoing, Publishes
 from stream.publish import partition_of
+from stream.tenants import ONE_SHOP
 from stream.topics import Topics
 
 ROLE = "profile"
@@ -54,30 +55,32 @@ class ForgetAgent:
     lock
         Held while a run of `events` is at work.
     scrub
-        Rids the files of a partition of the table of what was deleted.
+        Rids the files of a partition of the tables of what was deleted.
     """
 
     def __init__(
         self,
         *,
         kafka: KafkaConfig,
-        table: Erasable,
+        tables: Sequence[Erasable],
         scrub: Callable[[int], Awaitable[None]],
         publisher: Publishes,
         store: OnlineStore,
         forgotten: Forgotten,
         lock: asyncio.Lock,
         clock: Clock,
+        tenants: Collection[str] = ONE_SHOP,
     ) -> None:
         self._topics = Topics(kafka.topic_prefix)
         self._partitions = kafka.partitions
-        self._table = table
+        self._tables = tables
         self._scrub = scrub
         self._publisher = publisher
         self._store = store
         self._forgotten = forgotten
         self._lock = lock
         self._clock = clock
+        self._tenants = tenants
 
     async def __call__(self, run: Run) -> None:
         """Take a run through all its steps but the acknowledgement."""
@@ -85,7 +88,7 @@ class ForgetAgent:
         strayed, letters = [], []
         for record in run.records:
             try:
-                user_id = parse_forget(record).user_id
+                user_id = whom(parse_forget(record, self._tenants))
             except BadRecord as error:
                 now_ms = self._clock.now_ms()
                 letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
@@ -109,7 +112,8 @@ class ForgetAgent:
             await self._publisher.publish(self._topics.profiles, gone)
             # 3. Nor does the profile. A crash from here on repeats it.
             for user_id in users:
-                del self._table[user_id.encode()]
+                for table in self._tables:
+                    del table[user_id.encode()]
             # 4. Nor does anybody who looks into its files.
             await self._scrub(run.partition)
         FORGOTTEN_USERS.inc(len(users))

@@ -29,17 +29,29 @@ from msgspec.structs import replace
 
 from features.decode_events import decode_events
 from features.outcomes import Joined, OutcomesConfig, act, close, due_ms, show
-from features.outcomes_state import EMPTY, NEVER_MS, At, Shows, decode, due_of, encode
+from features.outcomes_state import (
+    EMPTY,
+    NEVER_MS,
+    At,
+    Shows,
+    decode,
+    due_of,
+    encode,
+    is_older,
+)
 from features.readings_agent import States
+from stream.app import StreamApp, bytes_table, guarded, run_topic
 from stream.batching import Record, Run
+from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.events import Outcome, Recommendation, decode_recommendation, json_encode
+from stream.events import Outcome, Recommendation, decode_recommendation
 from stream.forget import Forgotten
 from stream.metrics import OUTCOMES
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_faults import decode_own
 from stream.publish import partition_of
-from stream.tenants import inside, outside, outward
+from stream.refusals import Refusals
+from stream.tenants import into, told
 from stream.topics import Topics
 
 ROLE = "outcomes"
@@ -127,7 +139,7 @@ class OutcomesAgent:
     ) -> None:
         self._topics = Topics(kafka.topic_prefix)
         self._partitions = kafka.partitions
-        self._table = table
+        self.table = table
         self._publisher = publisher
         self._config = config
         self._forgotten = forgotten
@@ -164,16 +176,18 @@ class OutcomesAgent:
         # 2.
         self._close(run, work)
         # 3. A crash from here to 4 publishes it twice.
-        await self._publisher.publish(self._topics.outcomes, [_told(one) for one in work.outcomes])
+        records = [Outgoing(one.user_id.encode(), told(one, one.user_id)) for one in work.outcomes]
+        await self._publisher.publish(self._topics.outcomes, records)
         # 4.
+        next_ms = {key: due_ms(state, self._config) for key, state in work.states.items()}
+        for key, state in work.states.items():
+            self.table[key] = encode(state, next_ms[key])
         due = self._dues().setdefault(run.partition, Due())
         for number in work.slices:
             due.drop(number)
-        for key, state in work.states.items():
-            next_ms = due_ms(state, self._config)
-            self._table[key] = encode(state, next_ms)
-            if next_ms is not None:
-                due.add(key, next_ms)
+        for key, at_ms in next_ms.items():
+            if at_ms is not None:
+                due.add(key, at_ms)
         for one in work.outcomes:
             OUTCOMES.labels(outcome=_name(one)).inc()
 
@@ -181,16 +195,15 @@ class OutcomesAgent:
         work = _Work()
         for user_id, join in joins:
             key = user_id.encode()
-            state, told = join(self._state(work, key))
-            work.states[key] = state
-            work.outcomes += told
+            work.states[key], outcomes = join(self._state(work, key))
+            work.outcomes += outcomes
         return work
 
     def _state(self, work: _Work, key: bytes) -> Shows:
         known = work.states.get(key)
         if known is not None:
             return known
-        held = self._table.get(key)
+        held = self.table.get(key)
         return EMPTY if held is None else decode(held)
 
     def _lists(self, run: Run) -> Iterator[tuple[str, Act]]:
@@ -221,8 +234,8 @@ class OutcomesAgent:
                 state = self._state(work, key)
                 if state is EMPTY:  # forgotten meanwhile
                     continue
-                work.states[key], told = close(state, key.decode(), upto_ms, self._config)
-                work.outcomes += told
+                work.states[key], ended = close(state, key.decode(), upto_ms, self._config)
+                work.outcomes += ended
             closed += len(keys)
             work.slices.append(number)
 
@@ -230,11 +243,41 @@ class OutcomesAgent:
         """By partition, when something closes next: found by one pass over the table."""
         if self._due is None:
             found: dict[int, Due] = {}
-            for key, value in self._table.items():
+            for key, value in self.table.items():
                 if (at_ms := due_of(value)) != NEVER_MS:
                     found.setdefault(partition_of(key, self._partitions), Due()).add(key, at_ms)
             self._due = found
         return self._due
+
+
+def add_outcomes(
+    app: StreamApp,
+    *,
+    kafka: KafkaConfig,
+    publisher: Publishes,
+    config: OutcomesConfig,
+    forgotten: Forgotten,
+    lock: asyncio.Lock,
+    clock: Clock,
+) -> OutcomesAgent:
+    """Put the reader of `recommendations` on an app, with its table; `acted` is the caller's."""
+    app.read_committed = True  # answers are written in transactions
+    agent = OutcomesAgent(
+        kafka=kafka,
+        table=bytes_table(app, ROLE, kafka.partitions, older=is_older),
+        publisher=publisher,
+        config=config,
+        forgotten=forgotten,
+        lock=lock,
+    )
+
+    async def shown(run: Run) -> None:
+        await agent.shown(run)
+
+    refusals = Refusals(ROLE, kafka, publisher, clock)
+    topic = run_topic(app, Topics(kafka.topic_prefix).recommendations)
+    app.agent(topic, name=ROLE)(guarded(app, refusals, agent.prepare_shown)(shown))
+    return agent
 
 
 def read_recommendation(record: Record) -> Recommendation:
@@ -248,24 +291,17 @@ def read_recommendation(record: Record) -> Recommendation:
     answer = decode_own(record.value, decode_recommendation, "a recommendation", "serving")
     if not answer.tenant:
         return answer
-    items = tuple(replace(one, item_id=inside(answer.tenant, one.item_id)) for one in answer.items)
-    return replace(answer, user_id=inside(answer.tenant, answer.user_id), items=items)
-
-
-def _told(outcome: Outcome) -> Outgoing:
-    """An outcome as the shop reads it, keyed as all else of its user."""
-    tenant = outside(outcome.user_id).tenant
-    value = outward(json_encode(replace(outcome, tenant=tenant)), tenant)
-    return Outgoing(outcome.user_id.encode(), value)
+    items = tuple(into(one, answer.tenant, "item_id") for one in answer.items)
+    return replace(into(answer, answer.tenant, "user_id"), items=items)
 
 
 def _at(run: Run, record: Record) -> At:
     return At(run.partition, record.offset, record.timestamp)
 
 
-def _name(told: Outcome) -> str:
-    if told.bought_ms is not None:
+def _name(outcome: Outcome) -> str:
+    if outcome.bought_ms is not None:
         return "bought"
-    if not told.taken:
+    if not outcome.taken:
         return "passed_over"
-    return "closed" if told.final else "taken"
+    return "closed" if outcome.final else "taken"

@@ -66,6 +66,7 @@ def run_ingest_profile(settings: Settings) -> int:
     from features.agent import add_profile
     from features.catalog import Catalog
     from features.interest import InterestConfig
+    from features.outcomes import OutcomesConfig
     from features.store_feast import FeastStore
     from learner.config import LearnerConfig
     from stream.agent import add_ingest
@@ -90,6 +91,8 @@ def run_ingest_profile(settings: Settings) -> int:
         catalog=Catalog(settings.section(LearnerConfig).encoder.width),
         clock=clock,
         interest=settings.section(InterestConfig),
+        outcomes=settings.section(OutcomesConfig),
+        tenants=tenants,
     )
     try:
         return run_app(app, on_ready=_announce, on_stop=publisher.stop)
@@ -155,7 +158,7 @@ def run_serving(settings: Settings) -> int:
         settings.section(KafkaConfig),
         config,
         store=store,
-        catalog=Catalog(learner.encoder.width),
+        catalog=Catalog(learner.encoder.width, texts=True),
         models=ScorerModels(learner),
         speaker=make_speaker(learner.texts, learner.seed) if config.sentences else None,
         tenants=settings.section(TenantsConfig).known,

@@ -149,6 +149,8 @@ class StreamApp(faust.App):
     on_drain
         Awaited at a clean stop or a rebalance, after the runs in flight and before the commit:
         where the learner writes a last checkpoint and acknowledges.
+    read_committed
+        Set by a role that reads what others write in transactions: what was undone isn't read.
     waiting
         How many agents pause because a neighbour is away.
     failure
@@ -160,6 +162,7 @@ class StreamApp(faust.App):
     stream_config: StreamConfig
     start_offsets: transport.StartOffsets | None = None
     on_drain: Callable[[], Awaitable[None]] | None = None
+    read_committed: bool = False
     failure: BaseException | None = None
 
     def __init__(

@@ -340,6 +340,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher.PartitionRecords = RecordsAsRead
         await super().on_start()
 
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        if self.app.read_committed:  # Faust would only do so where it writes in transactions.
+            consumer._isolation_level = "read_committed"  # noqa: SLF001
+        return consumer
+
     async def on_thread_stop(self) -> None:
         """Close the consumer, even where its fetcher is between two tries to reach the broker.
 

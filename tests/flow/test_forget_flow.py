@@ -78,7 +78,7 @@ class World:
         )
         self.forget = ForgetAgent(
             kafka=KAFKA,
-            table=self.table,
+            tables=[self.table],
             scrub=self.scrub,
             publisher=self,
             store=self.store,
