@@ -53,7 +53,7 @@ def export_user(
                 for placed in read_topic(kafka, f"{kafka.topic_prefix}{name}")
                 if _is_of(user_id, placed.record)
             ]
-            for name in CARRIERS
+            for name in (*CARRIERS, "profiles")
         },
         "dead_letters": [
             _letter(placed)
@@ -83,6 +83,8 @@ def summary(known: dict[str, Any]) -> list[str]:
     """
     lines = [f"user {known['user_id']}"]
     state, row = known["state"], known["features"]
+    if row and row["words"]:
+        lines.append(f"in words  {row['words']}")
     if state:
         counts = ", ".join(f"{n:,} {kind}" for kind, n in state["counts"].items() if n)
         lines += [f"state     {state['events']:,} events: {counts}"]

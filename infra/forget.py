@@ -5,7 +5,7 @@
 3. What was on its way arrives and is dropped: every topic of before is read to its end.
 4. The users' dead letters go; those of others stay.
 5. The topics that only carry records lose what everybody has read, of all users alike.
-6. The tombstones in the changelog of the profile do their work, and go as well.
+6. The tombstones in the changelog of the profile and on `profiles` do their work, and go as well.
 7. At last, the records on `forget` go: nothing names the users any more.
 
 Each step may be done again, so a run that was stopped anywhere is repaired by the next one: until
@@ -61,7 +61,7 @@ LOOK_S = 0.5
 """Pause between two looks at how far something is."""
 
 COMPACT_S = 10.0
-"""Pause between two looks whether a tombstone is gone: the whole changelog is read for it."""
+"""Pause between two looks whether a tombstone is gone: the whole topic is read for it."""
 
 Report = Callable[[str, str], None]
 """Told of each step: its name, and what came of it."""
@@ -211,8 +211,10 @@ class Forgetting:
             else:
                 deleting.append(self._cut(admin, self._boundaries(admin)))
             # 6.
-            self._compact(admin, users)
-            self._report("changelog", "compacted, without the users")
+            keys = {user_id.encode() for user_id in users}
+            for name in ("ingest-profile-profiles-changelog", "profiles"):
+                self._compact(admin, f"{self._kafka.topic_prefix}{name}", keys)
+            self._report("changelog, words", "compacted, without the users")
             for shrinking in deleting:
                 self._watch(shrinking)
         if not self._options.keep_records:
@@ -292,26 +294,22 @@ class Forgetting:
             self._wait(f"for the broker to delete segments of {names}")
         time.sleep(2 * float(HURRY["file.delete.delay.ms"]) / 1000)
 
-    def _compact(self, admin: KafkaAdminClient, users: frozenset[str]) -> None:
-        changelog = f"{self._kafka.topic_prefix}ingest-profile-profiles-changelog"
-        count = partition_counts(admin, [changelog]).get(changelog, 0)
-        keys = {user_id.encode() for user_id in users}
+    def _compact(self, admin: KafkaAdminClient, topic: str, keys: Collection[bytes]) -> None:
+        count = partition_counts(admin, [topic]).get(topic, 0)
         of = {partition_of(key, count) for key in keys} if count else set()
-        places = [TopicPartition(changelog, partition) for partition in sorted(of)]
+        places = [TopicPartition(topic, partition) for partition in sorted(of)]
         if not places:
             return
-        with settings(admin, [changelog], COMPACT):
+        with settings(admin, [topic], COMPACT):
             while places:
                 roll_compacted(self._kafka, admin, places)
                 pause_until_s = time.monotonic() + COMPACT_S
                 held = {
-                    p
-                    for (_, p, _), record in read_topic(self._kafka, changelog)
-                    if record.key in keys
+                    p for (_, p, _), record in read_topic(self._kafka, topic) if record.key in keys
                 }
                 places = [place for place in places if place.partition in held]
                 while places and time.monotonic() < pause_until_s:
-                    self._wait(f"for the broker to compact {changelog}")
+                    self._wait(f"for the broker to compact {topic}")
             time.sleep(2 * float(COMPACT["file.delete.delay.ms"]) / 1000)
 
     def _wait(self, why: str) -> None:

@@ -25,13 +25,19 @@ def test_a_user_of_whom_all_is_known() -> None:
             "brands": {},
             "steps": [{"kind": "view", "item_id": "pot-1"}],
         },
-        "features": {"events": 3, "recent_items": ["pot-1"], "shifts": 0},
+        "features": {
+            "events": 3,
+            "recent_items": ["pot-1"],
+            "shifts": 0,
+            "words": "Now most often Pots.",
+        },
         "records": {"clicks": [{}, {}], "events": []},
         "dead_letters": [{"place": "dead-letters-0-7", "reason": "not_json"}],
         "to_be_forgotten": True,
     }
     said = "\n".join(summary(known))
     for words in (
+        "in words  Now most often Pots.",
         "3 events: 2 view, 1 purchase",
         "categories: Pots, Tea",
         "newest: view pot-1",
