@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,13 @@ def is_damaged(item: ItemVector) -> bool:
 class Catalog:
     """Items by row, with their L2-normalised text vectors; `version` counts the changes.
 
+    Parameters
+    ----------
+    width
+        Of the vectors.
+    texts
+        Keep descriptions and attributes as well: for who searches items and answers questions.
+
     Examples
     --------
     >>> catalog = Catalog(width=2)
@@ -49,8 +57,9 @@ class Catalog:
     ([False], 1)
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, texts: bool = False) -> None:
         self.width = width
+        self.texts = texts
         self.version = 0
         self._row_of: dict[str, int] = {}
         self._items: list[ItemVector] = []
@@ -115,6 +124,8 @@ class Catalog:
                     f"{self.width}; was the encoder changed from {item.encoder!r}?"
                 )
                 raise ValueError(msg)
+            if not self.texts and (item.description or item.attributes):
+                item = msgspec.structs.replace(item, description="", attributes={})  # noqa: PLW2901
             row = self._row_of.get(item.item_id)
             if row is None:
                 row = len(self._items)

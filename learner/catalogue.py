@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,9 @@ from stream.events import Item, ItemVector
 
 DESCRIPTION_CHARS = 1_000
 """What of a description is encoded: an encoder reads some 64 tokens, and a title comes first."""
+
+TOLD_CHARS = 2_000
+"""What of a description is carried to those who search items and answer questions about them."""
 
 IMAGE_SHARE = 0.3
 """Share of the likeness of two items that their images have, where both have texts as well."""
@@ -75,6 +79,8 @@ def describe_item(item: Item, encoder: str, known: ItemVector | None, now_ms: in
         brand=item.brand,
         price=item.price,
         available=item.available,
+        description=item.description[:TOLD_CHARS],
+        attributes=item.attributes,
     )
 
 
@@ -125,18 +131,7 @@ def _with_images(
 
 def encoded(item: ItemVector, vector: NDArray[np.float16], digest: str) -> ItemVector:
     """An item with its vector."""
-    return ItemVector(
-        item_id=item.item_id,
-        vector=vector.astype("<f2").tobytes(),
-        encoder=item.encoder,
-        text_hash=digest,
-        first_seen_ms=item.first_seen_ms,
-        title=item.title,
-        category=item.category,
-        brand=item.brand,
-        price=item.price,
-        available=item.available,
-    )
+    return msgspec.structs.replace(item, vector=vector.astype("<f2").tobytes(), text_hash=digest)
 
 
 def catalogue_of(items: Sequence[Item], encoder: Encodes, width: int, now_ms: int = 0) -> Catalog:

@@ -89,7 +89,8 @@ class Shops:
         clock: Clock,
         speaker: Speaks | None = None,
     ) -> None:
-        catalogs = {"": catalog} | {name: Catalog(catalog.width) for name in sorted(tenants)}
+        width, texts = catalog.width, catalog.texts
+        catalogs = {"": catalog} | {name: Catalog(width, texts=texts) for name in sorted(tenants)}
         self._shops = {
             name: Shop(name, own, models=models, config=config, clock=clock, speaker=speaker)
             for name, own in catalogs.items()

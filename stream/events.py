@@ -34,8 +34,8 @@ KIND_CODE: dict[Kind, int] = {kind: code for code, kind in enumerate(KINDS)}
 
 
 AttributeValue = str | float | bool
-"""What a shop may say of an item under a name of its own: `{"weight": "1.5 kg", "dishwasher": true}`.
-A whole number comes out as a float."""
+"""What a shop may say of an item under a name of its own: `{"weight": "1.5 kg", "lid": true}`. A
+whole number comes out as a float."""
 
 
 # What shops send -------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
 
     `vector` holds little-endian float16, L2-normalised; it is empty for an item without text.
     `text_hash` tells whether the text changed since it was encoded; `encoder` names who did it.
-    `description` is cut, and kept, as `attributes` are, only where items are searched and asked about.
+    `description` is cut; it and `attributes` are kept where items are searched and asked about.
     """
 
     item_id: str

@@ -350,20 +350,21 @@ def _check_text(field: str, value: str, limit: int) -> None:
 
 def _check_attributes(attributes: dict[str, AttributeValue]) -> None:
     """Refuse more attributes than every serving process should have to keep."""
+    field = "attributes"
     if len(attributes) > MAX_ATTRIBUTES:
         wanted = f"at most {MAX_ATTRIBUTES} attributes"
-        raise BadRecord("attributes", f"{len(attributes)} attributes", wanted, "too_large")
+        raise BadRecord(field, f"{len(attributes)} attributes", wanted, "too_large")
     chars = 0
     for name, value in attributes.items():
         if not name or not name.isprintable() or len(name) > MAX_ATTRIBUTE_NAME:
             wanted = f"names of 1 to {MAX_ATTRIBUTE_NAME} printable characters"
-            raise BadRecord("attributes", name[:300], wanted, "wrong_type")
+            raise BadRecord(field, name[:300], wanted, "wrong_type")
         text = value if isinstance(value, str) else ""
         _check_text(f"attributes.{name}", text, MAX_ATTRIBUTE_CHARS)
         chars += len(name) + len(text)
     if chars > MAX_ATTRIBUTES_CHARS:
         wanted = f"at most {MAX_ATTRIBUTES_CHARS} characters in all"
-        raise BadRecord("attributes", f"{chars} characters", wanted, "too_large")
+        raise BadRecord(field, f"{chars} characters", wanted, "too_large")
 
 
 def _no_value(value: bytes | None) -> BadRecord:

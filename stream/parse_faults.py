@@ -37,6 +37,7 @@ WANTED = {
     "category": "text such as 'Kitchen > Tea', or a list of such names",
     "available": "true or false",
     "image_vector": "a list of numbers",
+    "attributes": "an object of names with texts, numbers, true or false",
     "k": "a whole number from 1 to 200",
     "surface": "text of at most 64 characters",
     "query": "text of at most 1000 characters",

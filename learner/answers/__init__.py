@@ -1,0 +1,1 @@
+"""Answering from texts: which sentence answers a question, and whether any does."""
