@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import click
 
+from infra.commands.ab import ab
 from infra.commands.bench import bench
 from infra.commands.data import replay, topics
 from infra.commands.dead_letters import dead_letters
@@ -54,6 +55,7 @@ for command in (
     evaluate,
     pretrain,
     distill,
+    ab,
     bench,
     topics,
     settings,

@@ -33,6 +33,7 @@ SECTIONS: dict[str, str] = {
     "tenants": "stream.tenants:TenantsConfig",
     "interest": "features.interest:InterestConfig",
     "outcomes": "features.outcomes:OutcomesConfig",
+    "ab": "stream.variants:VariantsConfig",
     "store": "features.store_config:StoreConfig",
     "learner": "learner.config:LearnerConfig",
     "serving": "serving.config:ServingConfig",
