@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-_SURE = 10_000.0
-"""How near to the asked shares the alternative expects to be: mismatches are mostly small ones."""
+_SURE = 200.0
+"""How near to the asked shares the alternative expects to be: some hundredths off."""
 
 LEAST_ODDS = 1_000.0
 """From here on a mismatch is called one: in at most one test in so many without any."""

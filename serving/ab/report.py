@@ -1,4 +1,4 @@
-"""What an A/B test says so far: the rates of each variant, and whether to trust their differences."""
+"""What an A/B test says so far: rates of variants, and whether to trust their differences."""
 
 from __future__ import annotations
 
