@@ -54,8 +54,16 @@ CARRIERS = (
     "readings",
     "interest-shifts",
     "recommendations",
+    "outcomes",
 )
 """The topics that carry users' records from one room to the next, and keep them for a time only."""
+
+COMPACTED = (
+    "ingest-profile-profiles-changelog",
+    "ingest-profile-outcomes-changelog",
+    "profiles",
+)
+"""The compacted topics with records of users; a changelog is there where its table is."""
 
 LOOK_S = 0.5
 """Pause between two looks at how far something is."""
@@ -76,12 +84,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Leave the topics that carry records as they are: their retention time removes them.
     ignored_groups
         Consumer groups that aren't waited for, such as those nobody uses any more.
+    outcomes
+        The profile reads `recommendations`. Where it only did so once, its offset is of no account.
     timeout_s
         For everything together.
     """
 
     keep_records: bool = False
     ignored_groups: frozenset[str] = frozenset()
+    outcomes: bool = False
     timeout_s: float = 900.0
 
 
@@ -193,6 +204,7 @@ class Forgetting:
         self._until_read(admin, "learner", self._ends(admin, "examples"))
         self._until_read(admin, "ingest-profile", self._ends(admin, "readings"))
         self._until_read(admin, "serving", self._ends(admin, "requests"))
+        self._until_read(admin, "ingest-profile", self._ends(admin, "recommendations"))
         self._report("on the way", "everything of before has arrived, and was dropped")
         with settings(admin, [self._topics.dead_letters, *self._names(CARRIERS)], HURRY):
             # 4.
@@ -212,7 +224,7 @@ class Forgetting:
                 deleting.append(self._cut(admin, self._boundaries(admin)))
             # 6.
             keys = {user_id.encode() for user_id in users}
-            for name in ("ingest-profile-profiles-changelog", "profiles"):
+            for name in COMPACTED:
                 self._compact(admin, f"{self._kafka.topic_prefix}{name}", keys)
             self._report("changelog, words", "compacted, without the users")
             for shrinking in deleting:
@@ -243,12 +255,15 @@ class Forgetting:
         groups: Sequence[str] | None = None,
     ) -> None:
         """Wait until groups have read so far: the given ones, or all that ever read there."""
+        answers, profile = self._topics.recommendations, f"{self._kafka.topic_prefix}ingest-profile"
         while True:
             first, read = firsts(admin, list(upto)), committed(admin)
             behind: list[str] = []
             for group in groups if groups is not None else sorted(read):
                 done = read.get(group, {})
                 mine = upto if groups is not None else {p: upto[p] for p in upto if p in done}
+                if group == profile and not self._options.outcomes:
+                    mine = {p: end for p, end in mine.items() if p.topic != answers}
                 if group in self._options.ignored_groups or not mine:
                     continue
                 begin = {place: max(done.get(place, 0), first[place]) for place in mine}

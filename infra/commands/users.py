@@ -63,6 +63,7 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
     """
     import msgspec
 
+    from features.outcomes import OutcomesConfig
     from infra.forget import Forgetting, Options
     from stream.connect import KafkaConfig
 
@@ -70,7 +71,10 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
     for user_id in users:
         _check(user_id)
     options = Options(
-        keep_records=keep_records, ignored_groups=frozenset(ignored), timeout_s=timeout
+        keep_records=keep_records,
+        ignored_groups=frozenset(ignored),
+        outcomes=settings.section(OutcomesConfig).on,
+        timeout_s=timeout,
     )
     forgetting = Forgetting(settings.section(KafkaConfig), options, _report)
     if dry_run or not (yes or keep_records):

@@ -218,6 +218,14 @@ STREAM = Row(
             unit="ops",
         ),
         Panel(
+            "What became of what was shown",
+            "Shown items by what became of them, where `outcomes.on` is set: taken is a click or "
+            "cart, closed the end of a touched item without a purchase, passed_over an item "
+            "that nobody touched in time. A rise of passed_over beside taken means worse lists.",
+            (Query(rate("tidemill_outcomes_total", "outcome"), "{{outcome}}"),),
+            unit="ops",
+        ),
+        Panel(
             "Online store, 95th percentile",
             "Time of one read or write of the online store. A rise delays every answer.",
             (Query(quantile(0.95, "tidemill_online_store_seconds", "operation"), "{{operation}}"),),
