@@ -36,8 +36,8 @@ from features.forget import ForgetAgent
 from features.interest import InterestConfig, ItemSpace
 from features.outcomes import OutcomesConfig
 from features.outcomes_agent import add_outcomes
-from features.profile import InterestModel, apply_all, features
-from features.profile_state import EMPTY, decode, encode, is_older
+from features.profile import AppliedAll, InterestModel, Users, apply_all, features
+from features.profile_state import EMPTY, Profile, decode, encode, is_older
 from features.readings_agent import ROLE as READINGS
 from features.readings_agent import ReadingsAgent, States
 from features.store import OnlineStore, UserFeatures
@@ -48,7 +48,7 @@ from stream.batching import Run
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.events import Event, Example, msgpack_encode
+from stream.events import Event, Example, ProfileText, msgpack_encode
 from stream.forget import Forgotten
 from stream.forget_follow import ForgetFollower, follow_forget
 from stream.metrics import (
@@ -173,11 +173,9 @@ class ProfileAgent:
         before = [EMPTY if state is None else decode(state) for state in held]
         users = list(zip(before, by_user.values(), strict=True))
         applied = apply_all(users, run.partition, self._model)
-        each = zip(by_user, keys, held, users, applied, strict=True)
-        for user_id, key, state, (old, mine), done in each:
-            profile, text = done.profile, None
-            if self.describer is not None:
-                profile, text = self.describer.after(user_id, old, mine, done, run.partition)
+        described = self._described(by_user, users, applied, run.partition)
+        each = zip(by_user, keys, held, applied, described, strict=True)
+        for user_id, key, state, done, (profile, text) in each:
             if text is not None:
                 outcome.words.append(Outgoing(key, told(text, user_id)))
             outcome.examples += done.examples
@@ -195,6 +193,13 @@ class ProfileAgent:
             for e in outcome.examples
         ]
         return outcome
+
+    def _described(
+        self, user_ids: Iterable[str], users: Users, applied: Sequence[AppliedAll], partition: int
+    ) -> Sequence[tuple[Profile, ProfileText | None]]:
+        if self.describer is None:
+            return [(done.profile, None) for done in applied]
+        return self.describer.after(user_ids, users, applied, partition)
 
     def _count(self, run: Run, outcome: _Outcome, seconds: float) -> None:
         RUN_RECORDS.labels(stage=ROLE).observe(len(run.records))

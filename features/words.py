@@ -14,12 +14,12 @@ from typing import Literal
 import msgspec
 
 from features.interest import ItemFacts
-from features.profile import AppliedAll, InterestModel, apply_all
+from features.profile import AppliedAll, InterestModel, Users, apply_all
 from features.profile_state import Profile
 from features.readings import PRAISES, as_read
 from features.words_text import MAX_NAME, Share, Turn, Words, language_of, text_of
 from stream.cut import cut
-from stream.events import Event, ProfileText
+from stream.events import ProfileText
 
 NEWEST = 10
 """Events, or reviews, that say what a user looks for now."""
@@ -44,33 +44,38 @@ class Describer:
         self._model = model
 
     def after(
-        self,
-        user_id: str,
-        before: Profile,
-        events: Sequence[tuple[int, Event]],
-        done: AppliedAll,
-        partition: int,
-    ) -> tuple[Profile, ProfileText | None]:
-        """The state after a run, its user described if they are due, and the record that says so.
+        self, user_ids: Iterable[str], users: Users, applied: Sequence[AppliedAll], partition: int
+    ) -> list[tuple[Profile, ProfileText | None]]:
+        """States after a run, those who are due described, and the records that say so.
 
         Parameters
         ----------
-        before, events, done
-            The state, what was applied to it, and what came of it; as of `features.profile`.
+        users, applied, partition
+            The states and what was applied to them, and what came of it; as of `features.profile`.
         """
-        found = due(before, done)
-        if found is None:
-            return done.profile, None
-        at, because = found
-        then = done.profile
-        if at + 1 < len(done.examples):  # later events of the run are not spoken of
-            upto = done.examples[at].offset
-            head = [(offset, event) for offset, event in events if offset <= upto]
-            (half,) = apply_all([(before, head)], partition, self._model)
-            then = half.profile
-        words = describe(then, self._model.space.facts_of)
-        profile = msgspec.structs.replace(done.profile, words=words)
-        return profile, profile_text(user_id, then, words, because)
+        due_at = [due(before, done) for (before, _), done in zip(users, applied, strict=True)]
+        then = [done.profile for done in applied]
+        # What a user did later in the run is not spoken of: how runs are cut makes no difference.
+        halves = {
+            n: applied[n].examples[found[0]].offset
+            for n, found in enumerate(due_at)
+            if found is not None and found[0] + 1 < len(applied[n].examples)
+        }
+        heads = [
+            (users[n][0], [(offset, event) for offset, event in users[n][1] if offset <= upto])
+            for n, upto in halves.items()
+        ]
+        for n, half in zip(halves, apply_all(heads, partition, self._model), strict=True):
+            then[n] = half.profile
+        told: list[tuple[Profile, ProfileText | None]] = []
+        for user_id, found, done, at in zip(user_ids, due_at, applied, then, strict=True):
+            if found is None:
+                told.append((done.profile, None))
+                continue
+            words = describe(at, self._model.space.facts_of)
+            text = profile_text(user_id, at, words, found[1])
+            told.append((msgspec.structs.replace(done.profile, words=words), text))
+        return told
 
     def of(self, user_id: str, profile: Profile) -> tuple[Words, ProfileText]:
         """What is said of a user whose praise has just moved, and the record that says it."""

@@ -66,7 +66,7 @@ def told_of_a_shop() -> tuple[Shop, Catalog, list[tuple[ProfileText, list[Event]
         for user_id, events in by_user.items():
             before = profiles.get(user_id, EMPTY)
             (done,) = apply_all([(before, events)], 0, model)
-            profiles[user_id], text = describer.after(user_id, before, events, done, 0)
+            [(profiles[user_id], text)] = describer.after([user_id], [(before, events)], [done], 0)
             mine = past.setdefault(user_id, [])
             mine += [event for _, event in events]
             if text is not None:
@@ -169,7 +169,7 @@ def one_by_one_and_together(cut: int) -> tuple[Profile, Profile]:
         profile = EMPTY
         for run in runs:
             (done,) = apply_all([(profile, run)], 0, model)
-            profile, _ = Describer(model).after("ada", profile, run, done, 0)
+            [(profile, _)] = Describer(model).after(["ada"], [(profile, run)], [done], 0)
         return profile
 
     return play([[one] for one in events]), play([events[:cut], events[cut:]])
@@ -212,7 +212,7 @@ def test_a_state_of_an_older_release_is_described_at_its_next_event() -> None:
     old = msgspec.structs.replace(single, words=Words())
     run = [(24, click(24))]
     (done,) = apply_all([(old, run)], 0, model)
-    profile, text = Describer(model).after("ada", old, run, done, 0)
+    [(profile, text)] = Describer(model).after(["ada"], [(old, run)], [done], 0)
     assert text is not None and profile.words.events == 25
 
 
