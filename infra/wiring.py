@@ -19,6 +19,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,6 +104,7 @@ def run_ingest_profile(settings: Settings) -> int:
 def run_learner(settings: Settings) -> int:
     """Items become vectors; examples become model versions."""
     from features.catalog import Catalog
+    from features.catalogs import Catalogs
     from learner.agent import add_learner
     from learner.config import LearnerConfig
     from learner.drift_river import default_detectors
@@ -112,6 +114,7 @@ def run_learner(settings: Settings) -> int:
     from stream.app import StreamConfig, make_app, run_app
     from stream.broadcast import BroadcastReader
     from stream.publish import PublishConfig, Publisher
+    from stream.tenants import TenantsConfig
     from stream.topics import Topics
 
     kafka, config = settings.section(KafkaConfig), settings.section(LearnerConfig)
@@ -119,21 +122,25 @@ def run_learner(settings: Settings) -> int:
     os.nice(config.nice)
     app = make_app("learner", kafka, settings.section(StreamConfig), data_dir(settings))
     publisher = Publisher(kafka, settings.section(PublishConfig), role="learner")
-    catalog = Catalog(config.encoder.width)
+    tenants = settings.section(TenantsConfig).known
+    catalogs = Catalogs(Catalog(config.encoder.width), tenants)
     # 3. items ─► item-vectors; examples ─► adapters, readings (which the profile hears).
     add_learner(
         app,
         kafka=kafka,
         publisher=publisher,
-        catalog=catalog,
+        catalogs=catalogs,
         reader=BroadcastReader(kafka, Topics(kafka.topic_prefix).item_vectors),
         encoder=lambda: TextEncoder(config.encoder),
-        learner=OnlineLearner(catalog, config, default_detectors()),
-        review_reader=ReviewReader(config.reviews, config.encoder, config.device, config.seed)
+        learner=lambda tenant: OnlineLearner(catalogs.of(tenant), config, default_detectors()),
+        review_reader=partial(
+            ReviewReader, config.reviews, config.encoder, config.device, config.seed
+        )
         if config.reviews.on
         else None,
         folder=data_dir(settings) / "models",
         clock=SystemClock(),
+        tenants=tenants,
     )
     return run_app(app, on_ready=_announce, on_stop=publisher.stop)
 
@@ -148,6 +155,7 @@ def run_serving(settings: Settings) -> int:
     from serving.agent import ServingLoop, stop_on_signals
     from serving.config import ServingConfig
     from stream.tenants import TenantsConfig
+    from stream.variants import VariantsConfig
 
     stop = threading.Event()
     stop_on_signals(stop)
@@ -162,6 +170,7 @@ def run_serving(settings: Settings) -> int:
         models=ScorerModels(learner),
         speaker=make_speaker(learner.texts, learner.seed) if config.sentences else None,
         tenants=settings.section(TenantsConfig).known,
+        test=settings.section(VariantsConfig),
     )
     try:
         loop.run(stop)

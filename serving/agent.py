@@ -59,6 +59,7 @@ from stream.metrics import (
 )
 from stream.tenants import ONE_SHOP
 from stream.topics import Topics
+from stream.variants import NO_TEST, VariantsConfig
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +111,8 @@ class ServingLoop:
         The time of day.
     tenants
         The shops beside the one without a name.
+    test
+        The A/B test that is on.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class ServingLoop:
         clock: Clock | None = None,
         speaker: Speaks | None = None,
         tenants: Collection[str] = ONE_SHOP,
+        test: VariantsConfig = NO_TEST,
     ) -> None:
         self._kafka = kafka
         self._config = config
@@ -135,6 +139,7 @@ class ServingLoop:
             config=config,
             clock=self._clock,
             speaker=speaker,
+            test=test,
         )
         who = self._shops.recommenders
         self._answerer = Answerer(

@@ -51,7 +51,8 @@ _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One list to make: asked for by a request, or pushed after an event.
 
-    Its ids carry their tenant.
+    Its ids carry their tenant. One that is not `personal` is made as for a user of whom nothing is
+    known; what is hidden from its user is hidden all the same.
     """
 
     recommendation_id: str
@@ -61,6 +62,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     context_item: str | None = None
     filters: Filters = Filters()
     surface: str = "home"
+    personal: bool = True
 
     @classmethod
     def of_request(cls, request: Request, recommendation_id: str) -> Ask:
@@ -119,7 +121,8 @@ class Recommender:
         """
         offered = self.index.offered
         version = self.ranker.version
-        paths = [answer_path(offered=offered, version=version, features=user) for user in features]
+        known = [user if ask.personal else None for ask, user in zip(asks, features, strict=True)]
+        paths = [answer_path(offered=offered, version=version, features=user) for user in known]
         if offered == 0 or not asks:
             return [
                 self._answer(ask, (), path, user)
@@ -127,15 +130,16 @@ class Recommender:
             ]
 
         now_ms = self.event_time_ms(features)
-        histories = [
+        past = [
             _history(user, ask.context_item, now_ms)
             for ask, user in zip(asks, features, strict=True)
         ]
+        histories = [one if ask.personal else [] for ask, one in zip(asks, past, strict=True)]
 
         available = self.index.catalog.available
         masks = [self.index.mask(ask.filters) for ask in asks]
         hidden = [
-            self._hidden(ask, history, now_ms) for ask, history in zip(asks, histories, strict=True)
+            self._hidden(ask, history, now_ms) for ask, history in zip(asks, past, strict=True)
         ]
         wanted_B = [ask.k for ask in asks]
         pool = max(self._config.pool, *wanted_B) + max(len(rows) for rows in hidden)
@@ -145,7 +149,7 @@ class Recommender:
             min(pool, len(available)),
             available,
             masks,
-            seen=[user.seen if user else b"" for user in features],
+            seen=[user.seen if user else b"" for user in known],
         )
 
         rows_BK, scores_BK = _without(hidden, ranked.rows_BK, ranked.scores_BK)
@@ -177,7 +181,7 @@ class Recommender:
                 rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))
                 scores_P = _fill_scores(scores_P, len(rows_P))
             lists.append((rows_P, scores_P))
-        made = self._items(lists, histories, features)
+        made = self._items(lists, histories, known)
         return [
             self._answer(ask, items, path, user)
             for ask, items, path, user in zip(asks, made, paths, features, strict=True)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from features.catalog import Catalog
+from serving.ab.tested import TestedRecommender
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Models
@@ -20,6 +21,7 @@ from stream.batching import Record
 from stream.clock import Clock
 from stream.metrics import ADAPTER_SWAPS, ADAPTER_VERSION, CATALOGUE_ITEMS
 from stream.tenants import KEY_SEPARATOR, item_key, tenant_of
+from stream.variants import NO_TEST, VariantsConfig
 
 
 class Shop:
@@ -42,12 +44,16 @@ class Shop:
         config: ServingConfig,
         clock: Clock,
         speaker: Speaks | None = None,
+        test: VariantsConfig = NO_TEST,
     ) -> None:
         self.tenant = tenant
         self.index = ItemIndex(catalog)
         self.swap = AdapterSwap(models, catalog, config.model and item_key(tenant, config.model))
-        self.recommender = Recommender(
-            self.index, models.untrained(catalog), config, clock, speaker
+        untrained = models.untrained(catalog)
+        self.recommender = (
+            TestedRecommender(self.index, untrained, config, clock, speaker, test=test)
+            if test.arms
+            else Recommender(self.index, untrained, config, clock, speaker)
         )
 
     def swap_model(self) -> None:
@@ -88,11 +94,20 @@ class Shops:
         config: ServingConfig,
         clock: Clock,
         speaker: Speaks | None = None,
+        test: VariantsConfig = NO_TEST,
     ) -> None:
         width, texts = catalog.width, catalog.texts
         catalogs = {"": catalog} | {name: Catalog(width, texts=texts) for name in sorted(tenants)}
         self._shops = {
-            name: Shop(name, own, models=models, config=config, clock=clock, speaker=speaker)
+            name: Shop(
+                name,
+                own,
+                models=models,
+                config=config,
+                clock=clock,
+                speaker=speaker,
+                test=test,
+            )
             for name, own in catalogs.items()
         }
 

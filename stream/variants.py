@@ -67,6 +67,9 @@ class VariantsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise SettingsError(msg)
 
 
+NO_TEST = VariantsConfig()
+
+
 class Assignment:
     """Deals users to variants.
 
