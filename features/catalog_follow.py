@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from features.catalog import Catalog, is_damaged
+from features.catalogs import Catalogs
 from stream.batching import Record
 from stream.errors import Halt, Unavailable
 from stream.events import ItemVector, decode_item_vector
@@ -36,8 +37,8 @@ class Reads(Protocol):
         """Give the connections back."""
 
 
-def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
-    """Apply records of `item-vectors` in order: upserts, and deletes where the value is null.
+def take_records(catalog: Catalog, records: Sequence[Record], tenant: str = "") -> None:
+    """Apply a shop's records of `item-vectors`: upserts, and deletes where the value is null.
 
     What can't be read is left out and logged. It is no dead letter, because every process reads the
     topic from its beginning at every start, and would write it again each time.
@@ -68,8 +69,8 @@ def take_records(catalog: Catalog, records: Sequence[Record]) -> None:
     except ValueError as error:
         raise Halt(str(error)) from error
     available = int(catalog.available.sum())
-    CATALOGUE_ITEMS.labels(state="available", tenant="").set(available)
-    CATALOGUE_ITEMS.labels(state="withdrawn", tenant="").set(len(catalog) - available)
+    CATALOGUE_ITEMS.labels(state="available", tenant=tenant).set(available)
+    CATALOGUE_ITEMS.labels(state="withdrawn", tenant=tenant).set(len(catalog) - available)
 
 
 class CatalogFollower:
@@ -80,7 +81,7 @@ class CatalogFollower:
     reader
         Where the items come from.
     catalog
-        What is filled.
+        What is filled: one for all shops together, or one for each.
     lock
         Held while items are applied: for a role that reads the catalogue in other threads.
 
@@ -90,7 +91,9 @@ class CatalogFollower:
         Set once the catalogue holds what the topic held at the start.
     """
 
-    def __init__(self, reader: Reads, catalog: Catalog, lock: asyncio.Lock | None = None) -> None:
+    def __init__(
+        self, reader: Reads, catalog: Catalog | Catalogs, lock: asyncio.Lock | None = None
+    ) -> None:
         self._reader = reader
         self._catalog = catalog
         self._lock = lock or asyncio.Lock()
@@ -114,11 +117,18 @@ class CatalogFollower:
                     read_all = True
                 if records:
                     async with self._lock:
-                        take_records(self._catalog, records)
+                        self._take(records)
                 if read_all:
                     self.loaded.set()
         finally:
             await asyncio.to_thread(self._reader.close)
+
+    def _take(self, records: Sequence[Record]) -> None:
+        if isinstance(self._catalog, Catalog):
+            take_records(self._catalog, records)
+            return
+        for tenant, some in self._catalog.sorted(records).items():
+            take_records(self._catalog.of(tenant), some, tenant)
 
 
 async def _pause(stopping: asyncio.Event) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from features.catalog import Catalog
 from features.catalog_follow import CatalogFollower, Reads
+from features.catalogs import Catalogs
 from learner.catalogue import Encodes
 from learner.catalogue_agent import CatalogueAgent
 from learner.examples_agent import ROLE, ExamplesAgent
 from learner.online import OnlineLearner
 from learner.reading import ReadsReviews
+from learner.shops_agent import ShopsAgent, folder_of
 from stream.app import Delivery, StreamApp, guarded, run_topic
 from stream.batching import Run
 from stream.clock import Clock
@@ -26,6 +27,7 @@ from stream.connect import KafkaConfig
 from stream.forget import Forgotten
 from stream.forget_follow import follow_forget
 from stream.outgoing import Publishes
+from stream.tenants import ONE_SHOP
 from stream.topics import Topics
 
 TICK_S = 0.05
@@ -37,48 +39,65 @@ def add_learner(
     *,
     kafka: KafkaConfig,
     publisher: Publishes,
-    catalog: Catalog,
+    catalogs: Catalogs,
     reader: Reads,
     encoder: Callable[[], Encodes],
-    learner: OnlineLearner,
-    review_reader: ReadsReviews | None = None,
+    learner: Callable[[str], OnlineLearner],
+    review_reader: Callable[[], ReadsReviews] | None = None,
     folder: Path,
     clock: Clock,
+    tenants: Collection[str] = ONE_SHOP,
 ) -> None:
     """Put the learner on an app: two agents, and the tasks that keep catalogue and versions going.
 
     Parameters
     ----------
-    catalog, reader
-        The items, filled and kept up to date from `item-vectors` by this app.
+    catalogs, reader
+        The items of each shop, filled and kept up to date from `item-vectors` by this app.
     encoder
         Makes the text encoder; called once, in a worker thread.
+    learner
+        Makes a shop's learner.
     review_reader
-        What reads reviews; without one, they count by their stars.
+        Makes what reads a shop's reviews; without one, they count by their stars.
     folder
         Where checkpoints and versions are kept; serving reads the versions from here.
+    tenants
+        The shops beside the one without a name.
     """
     topics = Topics(kafka.topic_prefix)
     forgotten = Forgotten()
     forgetting = follow_forget(app, kafka, forgotten)
-    agent = ExamplesAgent(
+    lock = asyncio.Lock()
+    agent = ShopsAgent(
         kafka=kafka,
-        learner=learner,
         publisher=publisher,
-        folder=folder,
         clock=clock,
-        forgotten=forgotten,
-        reader=review_reader,
+        folder=folder,
+        lock=lock,
+        make=lambda tenant: ExamplesAgent(
+            kafka=kafka,
+            learner=learner(tenant),
+            publisher=publisher,
+            folder=folder_of(folder, tenant),
+            clock=clock,
+            forgotten=forgotten,
+            reader=review_reader() if review_reader is not None else None,
+            tenant=tenant,
+            lock=lock,
+        ),
+        tenants=tenants,
     )
-    follower = CatalogFollower(reader, catalog, agent.lock)
+    follower = CatalogFollower(reader, catalogs, lock)
     restored = asyncio.Event()
     items_agent = CatalogueAgent(
         kafka=kafka,
         publisher=publisher,
-        catalog=catalog,
+        catalogs=catalogs,
         encoder=encoder,
         clock=clock,
         stopping=app.stopping,
+        tenants=tenants,
     )
 
     async def items(run: Run, delivery: Delivery) -> None:
@@ -96,12 +115,9 @@ def add_learner(
 
     async def start_offsets(committed: Mapping[Any, int | None]) -> Mapping[Any, int]:
         await forgetting.load()  # before examples are read, and whenever partitions move
-        starts = agent.start_offsets()
-        return {
-            tp: starts[tp.partition]
-            for tp in committed
-            if tp.topic == topics.examples and tp.partition in starts
-        }
+        mine = {tp: at for tp, at in committed.items() if tp.topic == topics.examples}
+        starts = agent.start_offsets({tp.partition: at for tp, at in mine.items()})
+        return {tp: starts[tp.partition] for tp in mine if tp.partition in starts}
 
     async def restore() -> None:
         await follower.loaded.wait()
@@ -117,22 +133,25 @@ def add_learner(
                 async with asyncio.timeout(TICK_S):
                     await app.stopping.wait()
 
-    def task(work: Callable[[], Awaitable[object]]) -> None:
-        async def run(_: Any = None) -> None:
-            try:
-                await work()
-            except Exception as error:
-                app.fail(error)
-
-        run.__name__ = run.__qualname__ = getattr(work, "__name__", "follow")
-        app.task(run)
-
-    task(lambda: follower.follow(app.stopping))
-    task(restore)
-    task(items_agent.prepare)
-    task(tick)
+    _add_task(app, lambda: follower.follow(app.stopping))
+    _add_task(app, restore)
+    _add_task(app, items_agent.prepare)
+    _add_task(app, tick)
     app.on_drain = agent.drain
     app.start_offsets = start_offsets
     app.agent(run_topic(app, topics.items), name="catalogue")(guarded(app)(items))
     app.agent(run_topic(app, topics.examples), name=ROLE)(guarded(app)(examples))
     app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))
+
+
+def _add_task(app: StreamApp, work: Callable[[], Awaitable[object]]) -> None:
+    """Put a task on an app, which stops if it fails."""
+
+    async def run(_: Any = None) -> None:
+        try:
+            await work()
+        except Exception as error:
+            app.fail(error)
+
+    run.__name__ = run.__qualname__ = getattr(work, "__name__", "follow")
+    app.task(run)

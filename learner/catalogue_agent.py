@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from features.catalog import Catalog
+import msgspec
+
+from features.catalogs import Catalogs
 from learner.catalogue import PENDING, Encodes, describe_item, encode_items
 from stream.batching import Record, Run
 from stream.clock import Clock
@@ -29,6 +31,7 @@ from stream.metrics import DEAD_LETTERS, ENCODED_ITEMS, RUN_RECORDS, RUN_SECONDS
 from stream.outgoing import Outgoing, Publishes
 from stream.parse import parse_item, parse_item_key
 from stream.refusals import PROCESS_FAULTS, Refusals, Refused
+from stream.tenants import ONE_SHOP, inside
 from stream.topics import Topics
 
 ROLE = "catalogue"
@@ -37,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class _Found(NamedTuple):
-    """An item, and the record that it was read from."""
+    """An item, whose id carries its tenant, and the record that it was read from."""
 
     item: Item
     run: Run
@@ -49,10 +52,14 @@ class CatalogueAgent:
 
     Parameters
     ----------
+    catalogs
+        What is known already.
     encoder
-        Makes the text encoder, once, in a worker thread: loading it takes seconds.
+        Makes the text encoder, once for all shops, in a worker thread: loading it takes seconds.
     stopping
         Set when the process is to stop: a run that still encodes is then left unfinished.
+    tenants
+        The shops beside the one without a name.
     """
 
     def __init__(
@@ -60,15 +67,17 @@ class CatalogueAgent:
         *,
         kafka: KafkaConfig,
         publisher: Publishes,
-        catalog: Catalog,
+        catalogs: Catalogs,
         encoder: Callable[[], Encodes],
         clock: Clock,
         stopping: asyncio.Event,
+        tenants: Collection[str] = ONE_SHOP,
     ) -> None:
+        self._tenants = tenants
         self._topics = Topics(kafka.topic_prefix)
         self._publisher = publisher
         self._refusals = Refusals(ROLE, kafka, publisher, clock)
-        self._catalog = catalog
+        self._catalogs = catalogs
         self._make_encoder = encoder
         self._encoder: Encodes | None = None
         self._preparing = asyncio.Lock()
@@ -108,10 +117,12 @@ class CatalogueAgent:
         for record in run.records:
             try:
                 if record.value is None:
-                    newest[parse_item_key(record)] = None
+                    newest[parse_item_key(record, self._tenants)] = None
                 else:
-                    item = parse_item(record)
-                    newest[item.item_id] = _Found(item, run, record)
+                    item = parse_item(record, self._tenants)
+                    whole = inside(item.tenant, item.item_id)
+                    item = msgspec.structs.replace(item, item_id=whole)
+                    newest[whole] = _Found(item, run, record)
             except BadRecord as error:
                 DEAD_LETTERS.labels(role=ROLE, reason=error.reason).inc()
                 letters.append(dead_letter(record, run.topic, run.partition, ROLE, error, now_ms))
@@ -144,9 +155,11 @@ class CatalogueAgent:
 
     async def _encode_all(self, items: Sequence[Item]) -> bool:
         if self._encoder is None:
-            await self._announce([item for item in items if self._known(item.item_id) is None])
+            await self._announce(
+                [item for item in items if self._catalogs.known(item.item_id) is None]
+            )
         encoder = await self.prepare()
-        parts = encode_items(items, encoder, self._known, self._clock.now_ms())
+        parts = encode_items(items, encoder, self._catalogs.known, self._clock.now_ms())
         while (part := await asyncio.to_thread(_next, parts)) is not None:
             await self._publisher.publish(
                 self._topics.item_vectors,
@@ -165,10 +178,6 @@ class CatalogueAgent:
             self._topics.item_vectors,
             [Outgoing(vector.item_id.encode(), msgpack_encode(vector)) for vector in announced],
         )
-
-    def _known(self, item_id: str) -> ItemVector | None:
-        row = self._catalog.row(item_id)
-        return self._catalog.item(row) if row >= 0 else None
 
 
 def _next(parts: Iterator[list[ItemVector]]) -> list[ItemVector] | None:

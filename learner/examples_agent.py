@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -37,12 +38,11 @@ from learner.referee import for_serving
 from learner.snapshot import Saved, Snapshots
 from learner.state import READER, load_learner, part, save_learner, under
 from learner.versions_agent import VersionsAgent
-from stream.app import Delivery
 from stream.batching import Record, Run
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Unavailable
-from stream.events import Example, decode_example, json_encode
+from stream.events import Example, decode_example
 from stream.forget import Forgotten
 from stream.metrics import (
     ADAPTER_VERSION,
@@ -64,6 +64,7 @@ from stream.metrics import (
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_time import LATEST_MS
 from stream.refusals import Refusals
+from stream.tenants import told
 from stream.topics import Topics
 
 ROLE = "learner"
@@ -99,6 +100,13 @@ def read_example(record: Record) -> Example:
     return example
 
 
+class Acks(Protocol):
+    """What a run comes with: `ack` says that it is learnt for good."""
+
+    def ack(self) -> object:
+        """Count its offset as done."""
+
+
 class ExamplesAgent:
     """The agent's function and its clockwork, free of Faust.
 
@@ -110,6 +118,10 @@ class ExamplesAgent:
         Where `checkpoints` and `versions` are kept.
     reader
         What reads reviews; without one, they count by their stars.
+    tenant
+        Whose learner it is.
+    lock
+        Held while it learns: the catalogue stands still, and other shops' learners wait.
     """
 
     def __init__(
@@ -122,7 +134,10 @@ class ExamplesAgent:
         clock: Clock,
         forgotten: Forgotten | None = None,
         reader: ReadsReviews | None = None,
+        tenant: str = "",
+        lock: asyncio.Lock | None = None,
     ) -> None:
+        self._tenant = tenant
         self._reader = reader
         self._forgotten = Forgotten() if forgotten is None else forgotten
         self._topics = Topics(kafka.topic_prefix)
@@ -136,11 +151,12 @@ class ExamplesAgent:
             publisher=publisher,
             folder=folder / "versions",
             clock=clock,
+            tenant=tenant,
         )
         self._refusals = Refusals(ROLE, kafka, publisher, clock)
         self._clock = clock
         self._waiting: list[Example] = []
-        self._held: list[Delivery] = []
+        self._held: list[Acks] = []
         self._unsaid: list[Outgoing] = []
         self._saying = asyncio.Lock()
         self._consumed: dict[int, int] = {}
@@ -148,13 +164,17 @@ class ExamplesAgent:
         if self._saved is not None:
             consumed = self._saved.meta["consumed"]
             self._consumed = {int(partition): offset for partition, offset in consumed.items()}
+        self.checkpoint = 0
+        """The number of the newest whole checkpoint; 0 is none."""
+        if self._saved is not None:
+            self.checkpoint = self._saved.meta.get("checkpoint", 0)
         numbers = [*self._checkpoints.numbers(), *self._versions.numbers()]
         self._version = max(numbers, default=0)
         self._published_learnt = 0
         self._waiting_since_s = 0.0
         self._published_s = clock.monotonic_s()
         self._publishing = asyncio.Lock()
-        self.lock = asyncio.Lock()
+        self.lock = lock or asyncio.Lock()
 
     def restore(self) -> None:
         """Go on from the newest whole checkpoint, once the catalogue is loaded."""
@@ -186,19 +206,41 @@ class ExamplesAgent:
         """Where to read `examples` on, by partition: after the last one that is learnt for sure."""
         return dict(self._consumed)
 
-    async def take(self, run: Run, delivery: Delivery) -> None:
+    @property
+    def settled(self) -> bool:
+        """Whether a checkpoint includes all that was given."""
+        return not (self._waiting or self._held or self._publishing.locked())
+
+    async def take(self, run: Run, delivery: Acks) -> None:
         """Step 1: add a run to the micro-batch in the making."""
         found, refused = self._refusals.read(run, read_example)
         await self._refusals.publish(refused)
+        self.add(found, delivery)
+        self.given({run.partition: run.last_offset + 1})
+        await self.work()
+
+    def add(self, found: Sequence[Example], delivery: Acks) -> None:
+        """Take examples in, which count as learnt once their delivery is acknowledged."""
         if not self._waiting:
             self._waiting_since_s = self._clock.monotonic_s()
         for example in found:
             if self._forgotten.covers(example.user_id, example.received_ms):
-                LEARNER_EXAMPLES.labels(outcome="forgotten", tenant="").inc()
+                LEARNER_EXAMPLES.labels(outcome="forgotten", tenant=self._tenant).inc()
             else:
                 self._waiting.append(example)
         self._held.append(delivery)
-        self._consumed[run.partition] = run.last_offset + 1
+
+    def given(self, consumed: Mapping[int, int], *, anew: bool = True) -> None:
+        """Take note how far this learner was given all that concerns it, by partition.
+
+        It never goes back, unless `anew`: then reading has gone back.
+        """
+        for partition, offset in consumed.items():
+            known = 0 if anew else self._consumed.get(partition, 0)
+            self._consumed[partition] = max(offset, known)
+
+    async def work(self) -> None:
+        """Learn a micro-batch that is full; publish if it is time."""
         if len(self._waiting) >= self._config.train.batch:
             await self.learn()
             await self.publish_if_due()
@@ -233,7 +275,7 @@ class ExamplesAgent:
             return
         learnt = dict(self._learner.offsets)
         self._unsaid += [
-            Outgoing(one.user_id.encode(), json_encode(one), partition=one.partition)
+            Outgoing(one.user_id.encode(), told(one, one.user_id), partition=one.partition)
             for one in await asyncio.to_thread(read_reviews, self._reader, examples, learnt)
         ]
 
@@ -273,7 +315,11 @@ class ExamplesAgent:
             number = self._version
             made = decision in ("published", "prior")
             version = for_serving(saved, decision)
-            saved.meta.update(consumed=consumed, **self._versions.meta(number if made else None))
+            saved.meta.update(
+                consumed=consumed,
+                checkpoint=number,
+                **self._versions.meta(number if made else None),
+            )
         try:
             await self._say_readings()
         except Unavailable:
@@ -282,13 +328,14 @@ class ExamplesAgent:
         started_s = self._clock.monotonic_s()
         # 3. From here on a restart goes on from this point.
         await asyncio.to_thread(self._checkpoints.write, number, saved)
+        self.checkpoint = number
         CHECKPOINT_SECONDS.observe(self._clock.monotonic_s() - started_s)
         # 4. Serving may use it.
         if made:
             await self._versions.make_live(number, version, decision, self.lock)
         await self._versions.say()
         ADAPTERS_PUBLISHED.labels(decision=decision).inc()
-        ADAPTER_VERSION.labels(tenant="").set(self._versions.live or 0)
+        ADAPTER_VERSION.labels(tenant=self._tenant).set(self._versions.live or 0)
         # 5.
         for delivery in held:
             delivery.ack()
@@ -315,7 +362,8 @@ class ExamplesAgent:
         RUN_RECORDS.labels(stage=ROLE).observe(len(examples))
         RUN_SECONDS.labels(stage=ROLE).observe(seconds)
         for outcome in ("learnt", "repeated", "unknown", "late"):
-            LEARNER_EXAMPLES.labels(outcome=outcome, tenant="").inc(getattr(report, outcome))
+            count = getattr(report, outcome)
+            LEARNER_EXAMPLES.labels(outcome=outcome, tenant=self._tenant).inc(count)
         LEARNER_UPDATES.inc(report.steps)
         LEARNER_LOSS.set(report.loss)
         LEARNER_RATE.set(report.factor)
@@ -324,7 +372,7 @@ class ExamplesAgent:
             LEARNER_BYTES.labels(table=table).set(held)
         for name, value in report.recent.items():
             if name != "hr10":
-                PREQUENTIAL_NDCG10.labels(model=name, tenant="").set(value)
+                PREQUENTIAL_NDCG10.labels(model=name, tenant=self._tenant).set(value)
         for reason, count in zip(REASONS, self._learner.noise.tolist(), strict=True):
             LEARNER_NOISE.labels(reason=reason).set(count)
         for name in report.signals:

@@ -259,6 +259,15 @@ def _digest(meta: msgspec.Raw | bytes, arrays: bytes) -> str:
     return digest.hexdigest()
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file that is there whole, as it was or as it is to be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    _write_flushed(aside, data)
+    aside.replace(path)
+    _flush_folder(path.parent)
+
+
 def _write_flushed(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)

@@ -24,10 +24,11 @@ from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Unavailable
 from stream.events import AdapterVersion, Example, json_encode
 from stream.outgoing import Outgoing, Publishes
+from stream.tenants import item_key
 from stream.topics import Topics
 
 MODEL = "behaviour"
-"""The model's name on `adapters`: one learner follows one model."""
+"""The model's name on `adapters`; a tenant's is `tenant/behaviour`."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ class VersionsAgent:
         What versions are made of; it goes back to one when the gate says so.
     folder
         Where versions are kept for serving.
+    tenant
+        Whose learner it is.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class VersionsAgent:
         publisher: Publishes,
         folder: Path,
         clock: Clock,
+        tenant: str = "",
     ) -> None:
+        self._model = item_key(tenant, MODEL)
         self._topic = Topics(kafka.topic_prefix).adapters
         self._learner = learner
         self._publisher = publisher
@@ -135,7 +140,7 @@ class VersionsAgent:
                 self._versions,
                 number,
                 version,
-                model=MODEL,
+                model=self._model,
                 parent=self.live,
                 created_ms=self._clock.now_ms(),
                 figures={
@@ -153,7 +158,7 @@ class VersionsAgent:
     async def say(self) -> None:
         """Announce what waits to be announced, in its order."""
         while self._unsaid:
-            record = Outgoing(MODEL.encode(), json_encode(self._unsaid[0]))
+            record = Outgoing(self._model.encode(), json_encode(self._unsaid[0]))
             try:
                 await self._publisher.publish(self._topic, [record])
             except Unavailable as error:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from features.catalog import Catalog
+from features.catalogs import Catalogs
 from learner.catalogue_agent import CatalogueAgent
 from learner.config import CandidateConfig, LearnerConfig, ModelConfig, TrainConfig
 from learner.examples_agent import ExamplesAgent
@@ -183,7 +184,7 @@ class Process:
         receipts = []
         for run in given:
             receipts.append(Receipt())
-            await self.agent.take(run, receipts[-1])  # type: ignore[arg-type]
+            await self.agent.take(run, receipts[-1])
         return receipts
 
 
@@ -439,7 +440,7 @@ def items_agent(
     return CatalogueAgent(
         kafka=KafkaConfig(),
         publisher=wire,
-        catalog=catalog,
+        catalogs=Catalogs(catalog),
         encoder=lambda: encoder,
         clock=ManualClock(),
         stopping=stopping or asyncio.Event(),
@@ -509,7 +510,7 @@ def test_new_items_are_known_while_the_encoder_loads() -> None:
         agent = CatalogueAgent(
             kafka=KafkaConfig(),
             publisher=wire,
-            catalog=Catalog(WIDTH),
+            catalogs=Catalogs(Catalog(WIDTH)),
             encoder=load,
             clock=ManualClock(),
             stopping=asyncio.Event(),
