@@ -38,6 +38,10 @@ AttributeValue = str | float | bool
 whole number comes out as a float."""
 
 
+Sort = Literal["relevance", "price", "price_down", "newest"]
+"""In which order found items come."""
+
+
 # What shops send -------------------------------------------------------------------------------
 
 
@@ -98,16 +102,24 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What the items of an answer must satisfy; an empty filter lets everything through."""
+    """What the items of an answer must satisfy; an empty filter lets everything through.
+
+    With `available` false, a search also finds what can't be had now; lists never hold that.
+    """
 
     category: str | None = None
     brand: str | None = None
     price_min: float | None = None
     price_max: float | None = None
+    available: bool = True
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of the topic `requests`: who wants how many recommendations, and where."""
+    """A record of the topic `requests`: who wants how many recommendations, and where.
+
+    With a `query` it is a search. `sort`, `offset` (of the first item of this page), `facets` (count
+    categories and brands), `suggest` (complete the query instead) and `explain` are about that.
+    """
 
     request_id: Id
     user_id: Id
@@ -116,6 +128,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     context_item: Id | None = None
     filters: Filters = Filters()
     query: Annotated[str, Meta(max_length=1_000)] | None = None
+    sort: Sort = "relevance"
+    offset: Annotated[int, Meta(ge=0, le=2_000)] = 0
+    facets: bool = False
+    suggest: bool = False
+    explain: bool = False
     tenant: Tenant = msgspec.UNSET
 
 
@@ -328,6 +345,33 @@ AnswerPath = Literal["model", "cold_user", "no_model", "empty_catalogue", "expir
 """
 
 
+class FacetValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A category or brand, and how many of the found items have it."""
+
+    value: str
+    count: int
+
+
+class Searched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a search did: part of a record of `recommendations` that answers a `query`.
+
+    `query` is what was searched, `corrected_from` what the shopper wrote where that was another
+    spelling. `total` counts the items with all words of the query, or where there are none, those
+    with some. `chances` says how likely each place was thought to be looked at: what a click is
+    weighed by. `weights` and `described` explain the order: what counts how much, and what of it
+    each item has.
+    """
+
+    query: str
+    corrected_from: str | None = None
+    total: int = 0
+    facets: dict[str, tuple[FacetValue, ...]] = {}
+    suggestions: tuple[str, ...] = ()
+    chances: tuple[float, ...] = ()
+    weights: dict[str, float] = {}
+    described: tuple[dict[str, float], ...] = ()
+
+
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the topic `recommendations`.
 
@@ -348,6 +392,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     seen_event_id: str | None = None
     timings: Timings | None = None
     tenant: Tenant = msgspec.UNSET
+    search: Searched | msgspec.UnsetType = msgspec.UNSET
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
