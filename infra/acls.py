@@ -6,6 +6,7 @@ topic tidemill.requests read
 topic tidemill.examples read
 topic tidemill.item-vectors read
 topic tidemill.adapters read
+topic tidemill.calibrations read
 topic tidemill.forget read
 topic tidemill.recommendations write
 topic tidemill.dead-letters write
@@ -49,8 +50,15 @@ _READS = {
         "item-vectors",
         "forget",
     ),
-    "learner": ("items", "examples", "item-vectors", "forget"),
-    "serving": ("requests", "examples", "item-vectors", "adapters", "forget"),
+    "learner": ("items", "examples", "outcomes", "item-vectors", "calibrations", "forget"),
+    "serving": (
+        "requests",
+        "examples",
+        "item-vectors",
+        "adapters",
+        "calibrations",
+        "forget",
+    ),
 }
 
 _WRITES = {
@@ -63,7 +71,7 @@ _WRITES = {
         "dead-letters",
         "forget",
     ),
-    "learner": ("readings", "item-vectors", "adapters", "dead-letters"),
+    "learner": ("readings", "item-vectors", "adapters", "calibrations", "dead-letters"),
     "serving": ("recommendations", "dead-letters"),
 }
 

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "schemas"
 VERSION = "1.0.0"
 """The contract's version: the second number grows with a field, the first with a break."""
 
-MSGPACK = frozenset({"examples", "item-vectors"})
+MSGPACK = frozenset({"examples", "item-vectors", "calibrations"})
 """Topics that only Tidemill reads; the bytes are msgpack, the fields are those of the schema."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

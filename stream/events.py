@@ -117,7 +117,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A record of the topic `requests`: who wants how many recommendations, and where.
 
-    With a `query` it is a search. `sort`, `offset` (of the first item of this page), `facets` (count
+    With a `query` it is a search. `sort`, `offset` (of this page's first item), `facets` (count
     categories and brands), `suggest` (complete the query instead) and `explain` are about that.
     """
 
@@ -396,7 +396,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A record of the topic `outcomes`: what became of one shown item, by the times it became known.
+    """A record of the topic `outcomes`: what became of one shown item, as soon as it is known.
 
     A click, a cart or a purchase is told at once; `final` says that nothing more will be told of
     this item of this list. `place` counts from 1. A record may come twice after a crash:
@@ -429,6 +429,32 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         return (self.clicked_ms, self.carted_ms, self.bought_ms) != (None, None, None)
 
 
+class WaitingClick(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A click that is learnt once it is known what was passed over beside it."""
+
+    shown_ms: int
+    surface: str
+    score: float
+    place: int
+
+
+class Calibrated(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `calibrations`: what scores are worth, on each surface.
+
+    `arrays` are weights and curvature as safetensors, named `<surface>/<array>`; `offsets` maps
+    each partition of `outcomes` to the next offset that is not in them; `errors` is each surface's
+    expected calibration error, of what was predicted before it was learnt.
+    """
+
+    tenant: Tenant = msgspec.UNSET
+    arrays: bytes
+    offsets: dict[str, int]
+    shown: int
+    created_ms: int
+    errors: dict[str, float] = {}
+    waiting: tuple[WaitingClick, ...] = ()
+
+
 # Decoders and encoders -------------------------------------------------------------------------
 
 json_encode = msgspec.json.Encoder().encode
@@ -446,3 +472,4 @@ decode_item_vector = msgspec.msgpack.Decoder(ItemVector).decode
 decode_adapter = msgspec.json.Decoder(AdapterVersion).decode
 decode_recommendation = msgspec.json.Decoder(Recommendation).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
+decode_calibrated = msgspec.msgpack.Decoder(Calibrated).decode

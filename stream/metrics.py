@@ -104,9 +104,21 @@ PROFILE_READINGS = Counter(
 )
 OUTCOMES = Counter(
     "tidemill_outcomes_total",
-    "Shown items by what became of them: taken (a click or cart, told at once), bought, closed (its "
-    "windows ended after a click), passed_over (nobody touched it).",
+    "Shown items by what became of them: taken (a click or cart, told at once), bought, closed "
+    "(its windows ended after a click), passed_over (nobody touched it).",
     ["outcome"],
+    registry=REGISTRY,
+)
+CALIBRATION_ERROR = Gauge(
+    "tidemill_calibration_error_ratio",
+    "How far predicted and observed clicks lie apart, bin by bin, as a share of shown items.",
+    ["surface"],
+    registry=REGISTRY,
+)
+CALIBRATION_RATIO = Gauge(
+    "tidemill_calibration_predicted_by_observed_ratio",
+    "Predicted clicks by observed ones, lately, before they were learnt.",
+    ["surface"],
     registry=REGISTRY,
 )
 PROFILE_TEXTS = Counter(

@@ -4,7 +4,7 @@
 >>> topics.clicks
 'shop.clicks'
 >>> [spec.name for spec in SPECS if spec.compacted]
-['items', 'profiles', 'item-vectors', 'adapters']
+['items', 'profiles', 'item-vectors', 'adapters', 'calibrations']
 """
 
 from __future__ import annotations
@@ -104,6 +104,14 @@ SPECS: tuple[TopicSpec, ...] = (
         "profile",
     ),
     TopicSpec(
+        "calibrations",
+        "tenant",
+        "what scores are worth: the probability of a click",
+        events.Calibrated,
+        "learner",
+        compacted=True,
+    ),
+    TopicSpec(
         "dead-letters",
         "source",
         "refused records, byte for byte, with the reason in their headers",
@@ -163,6 +171,7 @@ class Topics:
         self.adapters = f"{prefix}adapters"
         self.recommendations = f"{prefix}recommendations"
         self.outcomes = f"{prefix}outcomes"
+        self.calibrations = f"{prefix}calibrations"
         self.dead_letters = f"{prefix}dead-letters"
         self.forget = f"{prefix}forget"
 

@@ -218,6 +218,24 @@ STREAM = Row(
             unit="ops",
         ),
         Panel(
+            "Calibration error by surface",
+            "How far predicted and observed clicks lie apart, as a share of shown items, where "
+            "`outcomes.on` is set. Above 0.01 the clicks' probabilities, and what ads are worth "
+            "by them, are off.",
+            (Query("max by (surface) (tidemill_calibration_error_ratio)", "{{surface}}"),),
+        ),
+        Panel(
+            "Predicted by observed clicks",
+            "Clicks that calibration predicted by those that came, lately. Above 1 it promises too "
+            "much; it should be within 0.95 and 1.05 where many items are shown.",
+            (
+                Query(
+                    "max by (surface) (tidemill_calibration_predicted_by_observed_ratio)",
+                    "{{surface}}",
+                ),
+            ),
+        ),
+        Panel(
             "What became of what was shown",
             "Shown items by what became of them, where `outcomes.on` is set: taken is a click or "
             "cart, closed the end of a touched item without a purchase, passed_over an item "

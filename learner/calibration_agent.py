@@ -1,0 +1,143 @@
+"""The agent of the calibration: `outcomes` in, what scores are worth on `calibrations` out.
+
+When an offset counts as done: after a record on `calibrations` holds what it taught.
+
+1. A run's outcomes are predicted, then learnt, each surface together; what was learnt before is
+   known by its offset and left out.
+2. Every `publish_s` seconds each shop's state is published, with the offsets that it includes.
+3. The runs that it includes are acknowledged.
+
+A crash before 3 repeats runs whose outcomes the state may hold already: they are left out.
+
+One process learns: the one that owns the first partition of `outcomes`. With several learner
+processes the others' partitions go unlearnt, a share of the data, not of the truth.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from msgspec import UNSET
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from learner.calibration import Calibration
+from learner.calibration_labels import Labels, Shown
+from stream.batching import Record, Run
+from stream.clock import Clock
+from stream.connect import KafkaConfig
+from stream.events import Calibrated, Outcome, decode_calibrated, decode_outcome, msgpack_encode
+from stream.metrics import CALIBRATION_ERROR, CALIBRATION_RATIO
+from stream.outgoing import Outgoing, Publishes
+from stream.parse_faults import decode_own
+from stream.topics import Topics
+
+ROLE = "calibration"
+
+PUBLISH_S = 10.0
+"""Between two records on `calibrations`: what a crash repeats, how old serving's weights get."""
+
+log = logging.getLogger(__name__)
+
+
+class Receipt(Protocol):
+    """What the agent needs of `stream.guard.Delivery`."""
+
+    def ack(self) -> bool:
+        """Count the run as done."""
+
+
+class _Shop:
+    """What is learnt of one shop."""
+
+    def __init__(self, said: Calibrated | None = None) -> None:
+        self.calibration = Calibration()
+        self.labels = Labels(said.waiting if said else ())
+        self.offsets: dict[str, int] = dict(said.offsets) if said else {}
+        if said is not None:
+            self.calibration = Calibration.of_state(load_arrays(said.arrays))
+
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """Predict, then learn."""
+        by_surface: dict[str, list[Shown]] = {}
+        for shown in self.labels.take(outcomes):
+            by_surface.setdefault(shown.surface, []).append(shown)
+        for surface, every in by_surface.items():
+            score_N = np.array([one.score for one in every])
+            place_N = np.array([one.place for one in every])
+            click_N = np.array([one.clicked for one in every])
+            self.calibration.learn(surface, score_N, place_N, click_N)
+
+
+class CalibrationAgent:
+    """The agent's functions, free of Faust: `hear` at the start, then `take` for each run."""
+
+    def __init__(self, *, kafka: KafkaConfig, publisher: Publishes, clock: Clock) -> None:
+        self._topics = Topics(kafka.topic_prefix)
+        self._publisher = publisher
+        self._clock = clock
+        self._shops: dict[str, _Shop] = {}
+        self._held: list[Receipt] = []
+        self._published_s = clock.monotonic_s()
+
+    def hear(self, record: Record) -> None:
+        """Take what was learnt before this process: a record of `calibrations`."""
+        try:
+            said = decode_own(record.value, decode_calibrated, "a calibration", "the learner")
+            self._shops[said.tenant or ""] = _Shop(said)
+        except Exception as error:
+            log.warning("calibrations@%d can't be read, begun anew: %s", record.offset, error)
+
+    async def take(self, run: Run, receipt: Receipt) -> None:
+        """Learn a run; it is acknowledged with what is published next."""
+        for tenant, (outcomes, end) in self._by_shop(run).items():
+            shop = self._shops.setdefault(tenant, _Shop())
+            shop.learn(outcomes)
+            shop.offsets[str(run.partition)] = end
+        self._held.append(receipt)
+        if self._clock.monotonic_s() - self._published_s >= PUBLISH_S:
+            await self.publish()
+
+    async def publish(self) -> None:
+        """Say what is learnt, then acknowledge what it was learnt from."""
+        records = [
+            Outgoing(tenant.encode(), msgpack_encode(self._said(tenant, shop)))
+            for tenant, shop in self._shops.items()
+        ]
+        await self._publisher.publish(self._topics.calibrations, records)
+        held, self._held = self._held, []
+        for receipt in held:
+            receipt.ack()
+        self._published_s = self._clock.monotonic_s()
+        for shop in self._shops.values():
+            for surface, head in shop.calibration.heads.items():
+                CALIBRATION_ERROR.labels(surface=surface).set(head.error)
+                CALIBRATION_RATIO.labels(surface=surface).set(head.ratio)
+
+    def _by_shop(self, run: Run) -> Mapping[str, tuple[list[Outcome], int]]:
+        found: dict[str, tuple[list[Outcome], int]] = {}
+        for record in run.records:
+            told = decode_own(record.value, decode_outcome, "an outcome", "the profile")
+            tenant = told.tenant or ""
+            known = self._shops.get(tenant)
+            if known is not None and record.offset < known.offsets.get(str(run.partition), 0):
+                continue
+            outcomes, _ = found.setdefault(tenant, ([], 0))
+            outcomes.append(told)
+            found[tenant] = (outcomes, record.offset + 1)
+        return found
+
+    def _said(self, tenant: str, shop: _Shop) -> Calibrated:
+        heads = shop.calibration.heads
+        return Calibrated(
+            tenant=tenant or UNSET,
+            arrays=save_arrays(shop.calibration.state()),
+            offsets=shop.offsets,
+            shown=shop.calibration.all.shown,
+            created_ms=self._clock.now_ms(),
+            errors={surface: head.error for surface, head in heads.items()},
+            waiting=shop.labels.waiting,
+        )
