@@ -1,0 +1,1 @@
+"""What search learns from clicks: how much words, meaning and the shopper count."""
