@@ -105,6 +105,7 @@ def run_learner(settings: Settings) -> int:
     """Items become vectors; examples become model versions."""
     from features.catalog import Catalog
     from features.catalogs import Catalogs
+    from features.outcomes import OutcomesConfig
     from learner.agent import add_learner
     from learner.config import LearnerConfig
     from learner.drift_river import default_detectors
@@ -141,6 +142,8 @@ def run_learner(settings: Settings) -> int:
         folder=data_dir(settings) / "models",
         clock=SystemClock(),
         tenants=tenants,
+        # 5. outcomes ─► calibrations (which serving hears).
+        calibrates=settings.section(OutcomesConfig).on,
     )
     return run_app(app, on_ready=_announce, on_stop=publisher.stop)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from features.catalog_follow import CatalogFollower, Reads
 from features.catalogs import Catalogs
+from learner.calibration_agent import add_calibration
 from learner.catalogue import Encodes
 from learner.catalogue_agent import CatalogueAgent
 from learner.examples_agent import ROLE, ExamplesAgent
@@ -47,6 +48,7 @@ def add_learner(
     folder: Path,
     clock: Clock,
     tenants: Collection[str] = ONE_SHOP,
+    calibrates: bool = False,
 ) -> None:
     """Put the learner on an app: two agents, and the tasks that keep catalogue and versions going.
 
@@ -64,6 +66,8 @@ def add_learner(
         Where checkpoints and versions are kept; serving reads the versions from here.
     tenants
         The shops beside the one without a name.
+    calibrates
+        Whether there are outcomes, from which to learn what scores are worth.
     """
     topics = Topics(kafka.topic_prefix)
     forgotten = Forgotten()
@@ -139,6 +143,8 @@ def add_learner(
     _add_task(app, tick)
     app.on_drain = agent.drain
     app.start_offsets = start_offsets
+    if calibrates:
+        add_calibration(app, kafka=kafka, publisher=publisher, clock=clock)
     app.agent(run_topic(app, topics.items), name="catalogue")(guarded(app)(items))
     app.agent(run_topic(app, topics.examples), name=ROLE)(guarded(app)(examples))
     app.agent(run_topic(app, topics.forget), name="forget")(guarded(app)(forget))

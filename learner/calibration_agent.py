@@ -10,14 +10,16 @@ When an offset counts as done: after a record on `calibrations` holds what it ta
 A crash before 3 repeats runs whose outcomes the state may hold already: they are left out.
 
 One process learns: the one that owns the first partition of `outcomes`. With several learner
-processes the others' partitions go unlearnt, a share of the data, not of the truth.
+processes the others' partitions go unlearnt, a share of the data, not of the truth. Whenever
+partitions move, what is on `calibrations` counts: what came after it comes again.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from msgspec import UNSET
@@ -26,19 +28,25 @@ from safetensors.numpy import save as save_arrays
 
 from learner.calibration import Calibration
 from learner.calibration_labels import Labels, Shown
+from stream.app import Delivery, StreamApp, guarded, run_topic
 from stream.batching import Record, Run
+from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
+from stream.errors import BadRecord
 from stream.events import Calibrated, Outcome, decode_calibrated, decode_outcome, msgpack_encode
 from stream.metrics import CALIBRATION_ERROR, CALIBRATION_RATIO
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_faults import decode_own
+from stream.refusals import Refusals, Refused
 from stream.topics import Topics
 
 ROLE = "calibration"
 
 PUBLISH_S = 10.0
 """Between two records on `calibrations`: what a crash repeats, how old serving's weights get."""
+
+LOAD_TIMEOUT_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +83,24 @@ class _Shop:
 class CalibrationAgent:
     """The agent's functions, free of Faust: `hear` at the start, then `take` for each run."""
 
+    learns = True
+    """Whether this process is the one that learns."""
+
     def __init__(self, *, kafka: KafkaConfig, publisher: Publishes, clock: Clock) -> None:
+        self._refusals = Refusals(ROLE, kafka, publisher, clock)
         self._topics = Topics(kafka.topic_prefix)
         self._publisher = publisher
         self._clock = clock
         self._shops: dict[str, _Shop] = {}
         self._held: list[Receipt] = []
         self._published_s = clock.monotonic_s()
+
+    def begin(self, records: Sequence[Record], *, learns: bool) -> None:
+        """Go on from what is on `calibrations`, oldest first."""
+        self.learns = learns
+        self._held = []
+        for record in records:
+            self.hear(record)
 
     def hear(self, record: Record) -> None:
         """Take what was learnt before this process: a record of `calibrations`."""
@@ -93,10 +112,16 @@ class CalibrationAgent:
 
     async def take(self, run: Run, receipt: Receipt) -> None:
         """Learn a run; it is acknowledged with what is published next."""
-        for tenant, (outcomes, end) in self._by_shop(run).items():
+        if not self.learns:
+            receipt.ack()
+            return
+        refused: list[Refused] = []
+        for tenant, (outcomes, end) in self._by_shop(run, refused).items():
             shop = self._shops.setdefault(tenant, _Shop())
             shop.learn(outcomes)
             shop.offsets[str(run.partition)] = end
+        self._refusals.count(run, refused)
+        await self._refusals.publish(refused)
         self._held.append(receipt)
         if self._clock.monotonic_s() - self._published_s >= PUBLISH_S:
             await self.publish()
@@ -117,10 +142,14 @@ class CalibrationAgent:
                 CALIBRATION_ERROR.labels(surface=surface).set(head.error)
                 CALIBRATION_RATIO.labels(surface=surface).set(head.ratio)
 
-    def _by_shop(self, run: Run) -> Mapping[str, tuple[list[Outcome], int]]:
+    def _by_shop(self, run: Run, refused: list[Refused]) -> Mapping[str, tuple[list[Outcome], int]]:
         found: dict[str, tuple[list[Outcome], int]] = {}
         for record in run.records:
-            told = decode_own(record.value, decode_outcome, "an outcome", "the profile")
+            try:
+                told = decode_own(record.value, decode_outcome, "an outcome", "the profile")
+            except BadRecord as error:
+                refused.append(Refused(run.topic, run.partition, record, error, tries=1))
+                continue
             tenant = told.tenant or ""
             known = self._shops.get(tenant)
             if known is not None and record.offset < known.offsets.get(str(run.partition), 0):
@@ -141,3 +170,27 @@ class CalibrationAgent:
             errors={surface: head.error for surface, head in heads.items()},
             waiting=shop.labels.waiting,
         )
+
+
+def add_calibration(
+    app: StreamApp, *, kafka: KafkaConfig, publisher: Publishes, clock: Clock
+) -> None:
+    """Put the calibration on an app whose own offsets are set already."""
+    topics = Topics(kafka.topic_prefix)
+    agent = CalibrationAgent(kafka=kafka, publisher=publisher, clock=clock)
+    reader = BroadcastReader(kafka, topics.calibrations)
+    others = app.start_offsets
+
+    async def calibration(run: Run, delivery: Delivery) -> None:
+        await agent.take(run, delivery)
+
+    async def start_offsets(committed: Mapping[Any, int | None]) -> Mapping[Any, int]:
+        first = any((tp.topic, tp.partition) == (topics.outcomes, 0) for tp in committed)
+        records: list[Record] = []
+        if first:
+            await asyncio.to_thread(reader.load, records.append, LOAD_TIMEOUT_S)
+        agent.begin(records, learns=first)
+        return {} if others is None else await others(committed)
+
+    app.start_offsets = start_offsets
+    app.agent(run_topic(app, topics.outcomes), name=ROLE)(guarded(app)(calibration))

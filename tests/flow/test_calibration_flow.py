@@ -135,3 +135,38 @@ def test_a_state_that_cant_be_read_is_begun_anew() -> None:
     made.hear(PlainRecord(b"", b"?", 0))
     made.hear(PlainRecord(b"", None, 1))
     asyncio.run(made.publish())
+
+
+def test_who_doesnt_learn_holds_nothing_up() -> None:
+    async def story() -> None:
+        wire, receipt = Wire(), Receipt()
+        other = agent(wire)
+        other.begin([], learns=False)
+        await other.take(run_of(0, 10), receipt)
+        assert receipt.acked
+        await other.publish()
+        assert not wire.records
+
+    asyncio.run(story())
+
+
+def test_what_is_no_outcome_is_refused_alone() -> None:
+    class Letters(Wire):
+        letters = 0
+
+        async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+            if topic == "tidemill.dead-letters":
+                self.letters += len(records)
+            else:
+                await super().publish(topic, records)
+
+    async def story() -> None:
+        wire = Letters()
+        ours, run = agent(wire), run_of(0, 10)
+        broken = PlainRecord(b"ann", b"?", 10)
+        await ours.take(run._replace(records=[*run.records, broken]), Receipt())
+        await ours.publish()
+        assert wire.letters == 1
+        assert wire.states()[""].offsets == {"0": 10}
+
+    asyncio.run(story())
