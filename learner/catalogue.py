@@ -81,6 +81,10 @@ def describe_item(item: Item, encoder: str, known: ItemVector | None, now_ms: in
         available=item.available,
         description=item.description[:TOLD_CHARS],
         attributes=item.attributes,
+        kind=item.kind,
+        bid=item.bid,
+        budget=item.budget,
+        gtin=item.gtin,
     )
 
 

@@ -6,6 +6,7 @@ The learner fills `item-vectors`, this index follows it record by record.
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from features.catalog import UNKNOWN, Catalog
 from serving.ranker import Bools
 from stream.batching import Record
-from stream.events import Filters, ItemVector, decode_item_vector
+from stream.events import Filters, ItemKind, ItemVector, decode_item_vector
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class ItemIndex:
         self._rows_of_category: dict[str, set[int]] = {}
         self._rows_of_brand: dict[str, set[int]] = {}
         self._prices: NDArray[np.float64] = np.full(1024, np.nan)
-        self._masks: dict[Filters, Bools] = {}
+        self._masks: dict[tuple[Filters, ItemKind], Bools] = {}
+        self._rows_of_kind: dict[ItemKind, set[int]] = {"content": set(), "ad": set()}
         self._foreign: set[str] = set()
 
     @property
@@ -91,6 +93,8 @@ class ItemIndex:
                 self._rows_of_category.setdefault(label, set()).add(row)
             if item.brand:
                 self._rows_of_brand.setdefault(item.brand.casefold(), set()).add(row)
+            if item.kind != "product":
+                self._rows_of_kind[item.kind].add(row)
             if row >= len(self._prices):
                 self._prices = np.concatenate([self._prices, np.full(len(self._prices), np.nan)])
             self._prices[row] = np.nan if item.price is None else item.price
@@ -98,18 +102,26 @@ class ItemIndex:
             self.since_ms = seen if self.since_ms is None else min(self.since_ms, seen)
         self._masks.clear()
 
-    def mask(self, filters: Filters) -> Bools | None:
-        """Which rows pass a filter, shape (items,); `None` where nothing is filtered.
+    def of_kind(self, kind: Literal["content", "ad"]) -> set[int]:
+        """The rows of what is no product."""
+        return self._rows_of_kind[kind]
+
+    def mask(self, filters: Filters, kind: ItemKind = "product") -> Bools | None:
+        """Which rows are of a kind and pass a filter, shape (items,); `None` where all are and do.
 
         A category passes by the name of any of its levels or by its path from the top. An item
         without a price passes no price filter.
         """
-        if filters == EVERYTHING:
+        only_products = not any(self._rows_of_kind.values())
+        if filters == EVERYTHING and kind == "product" and only_products:
             return None
-        known = self._masks.get(filters)
+        known = self._masks.get((filters, kind))
         if known is not None:
             return known
-        mask: Bools = np.ones(len(self.catalog), np.bool_)
+        if kind == "product":
+            mask: Bools = ~self._among(set().union(*self._rows_of_kind.values()))
+        else:
+            mask = self._among(self._rows_of_kind[kind])
         if filters.category is not None:
             mask &= self._among(self._rows_of_category.get(filters.category.casefold(), set()))
         if filters.brand is not None:
@@ -121,7 +133,7 @@ class ItemIndex:
             mask &= prices <= filters.price_max
         if len(self._masks) >= _MASKS_KEPT:
             self._masks.pop(next(iter(self._masks)))
-        self._masks[filters] = mask
+        self._masks[filters, kind] = mask
         return mask
 
     def _among(self, rows: set[int]) -> Bools:
@@ -134,6 +146,8 @@ class ItemIndex:
             _drop(self._rows_of_category, label, row)
         if item.brand:
             _drop(self._rows_of_brand, item.brand.casefold(), row)
+        if item.kind != "product":
+            self._rows_of_kind[item.kind].discard(row)
 
 
 def category_labels(path: tuple[str, ...]) -> set[str]:

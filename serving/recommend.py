@@ -32,6 +32,7 @@ from stream.events import (
     KINDS,
     AnswerPath,
     Filters,
+    ItemKind,
     ItemVector,
     Kind,
     Recommendation,
@@ -44,6 +45,9 @@ from stream.tenants import inside, tenant_of
 
 _TITLE_CHARS = 200
 """Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
+
+_KIND_ON: dict[str, ItemKind] = {"content": "content", "ads": "ad"}
+"""The surfaces that show anything but products."""
 
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 
@@ -76,6 +80,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             filters=request.filters,
             surface=request.surface,
         )
+
+    @property
+    def kind(self) -> ItemKind:
+        """What is to be shown: surfaces of that name show content or ads, all others products."""
+        return _KIND_ON.get(self.surface, "product")
 
     @property
     def tenant(self) -> str:
@@ -137,7 +146,7 @@ class Recommender:
         histories = [one if ask.personal else [] for ask, one in zip(asks, past, strict=True)]
 
         available = self.index.catalog.available
-        masks = [self.index.mask(ask.filters) for ask in asks]
+        masks = [self.index.mask(ask.filters, ask.kind) for ask in asks]
         hidden = [
             self._hidden(ask, history, now_ms) for ask, history in zip(asks, past, strict=True)
         ]
@@ -193,7 +202,7 @@ class Recommender:
         path = answer_path(offered=offered, version=None, features=user)
         open_rows = _open_rows(
             self.index.catalog.available,
-            self.index.mask(ask.filters),
+            self.index.mask(ask.filters, ask.kind),
             self._hidden(ask, [], 0),
         )
         rows_P = fill_rows(np.empty(0, np.int32), ask.k, open_rows)

@@ -86,8 +86,18 @@ class Review(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tenant: Tenant = msgspec.UNSET
 
 
+ItemKind = Literal["product", "content", "ad"]
+"""What an item is: what the shop sells, what it tells (articles, videos), or what somebody pays it
+to show."""
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """A record of the compacted topic `items`; a null value deletes the item."""
+    """A record of the compacted topic `items`; a null value deletes the item.
+
+    Of an ad, `bid` is what a click is worth to who pays for it, and `budget` what may be spent on
+    it in a day (UTC), both in the shop's money; without a bid it is never shown. Items of one
+    `gtin` are one article under several ids: their texts are encoded once.
+    """
 
     item_id: Id
     title: str = ""
@@ -98,6 +108,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     available: bool = True
     image_vector: tuple[float, ...] | None = None
     attributes: dict[str, AttributeValue] = {}
+    kind: ItemKind = "product"
+    bid: Annotated[float, Meta(ge=0, le=1e9)] | None = None
+    budget: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+    gtin: Annotated[str, Meta(max_length=32)] = ""
     tenant: Tenant = msgspec.UNSET
 
 
@@ -293,6 +307,10 @@ class ItemVector(msgspec.Struct, frozen=True, kw_only=True):
     available: bool = True
     description: str = ""
     attributes: dict[str, AttributeValue] = {}
+    kind: ItemKind = "product"
+    bid: float | None = None
+    budget: float | None = None
+    gtin: str = ""
 
 
 class AdapterVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -315,6 +333,17 @@ class AdapterVersion(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["live", "rolled-back"] = "live"
 
 
+class AdShown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an ad's place was worth: its probability of a click, and the price of being shown.
+
+    The price is what the next best ad would have been worth here, or the reserve: it is never more
+    than `probability` times the ad's bid.
+    """
+
+    probability: float
+    price: float
+
+
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a list, with the reason that a shopper can read.
 
@@ -328,6 +357,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     because_item: str | None = None
     text: str | msgspec.UnsetType = msgspec.UNSET
+    ad: AdShown | msgspec.UnsetType = msgspec.UNSET
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
