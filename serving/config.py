@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from serving.search.config import SearchConfig
 from stream.errors import SettingsError
 
 DAY_S = 86_400.0
@@ -169,6 +170,8 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     send_timeout_s: Annotated[
         float, Meta(gt=0, description="how long answers may take to be acked before a retry")
     ] = 30.0
+
+    search: SearchConfig = SearchConfig()
 
     def __post_init__(self) -> None:
         """Refuse what would keep requests waiting for ever, or answer them twice in two ways."""

@@ -38,6 +38,7 @@ from stream.events import (
     Recommendation,
     RecommendedItem,
     Request,
+    Sort,
     Step,
 )
 from stream.metrics import EXPLORED_PLACES
@@ -67,6 +68,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters = Filters()
     surface: str = "home"
     personal: bool = True
+    query: str | None = None
+    sort: Sort = "relevance"
+    offset: int = 0
+    facets: bool = False
+    suggest: bool = False
+    explain: bool = False
 
     @classmethod
     def of_request(cls, request: Request, recommendation_id: str) -> Ask:
@@ -79,6 +86,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             context_item=request.context_item and inside(request.tenant, request.context_item),
             filters=request.filters,
             surface=request.surface,
+            query=request.query,
+            sort=request.sort,
+            offset=request.offset,
+            facets=request.facets,
+            suggest=request.suggest,
+            explain=request.explain,
         )
 
     @property
@@ -210,6 +223,45 @@ class Recommender:
         [items] = self._items([(rows_P, scores_P)], [[]], [user])
         plain = self._answer(ask, items, path, user)
         return msgspec.structs.replace(plain, model_version=None)
+
+    def scores_of(
+        self, ask: Ask, user: UserFeatures | None, rows_C: Rows
+    ) -> tuple[Floats, Floats | None]:
+        """What the model makes of some rows, for nobody and for a user; `nan` where nothing.
+
+        A user without a past has no scores of their own.
+        """
+        now_ms = self.event_time_ms([user])
+        histories = [[], _history(user, ask.context_item, now_ms)]
+        if not histories[-1]:
+            histories.pop()
+        allowed = np.zeros(len(self.index.catalog), np.bool_)
+        allowed[rows_C] = True
+        seen = [b"", user.seen if user else b""][: len(histories)]
+        ranked = self.ranker.rank_many(
+            histories, now_ms, len(rows_C), allowed, [None] * len(histories), seen=seen
+        )
+        place = np.full(len(allowed), -1, np.int64)
+        place[rows_C] = np.arange(len(rows_C))
+        made = []
+        for rows_K, scores_K in zip(ranked.rows_BK, ranked.scores_BK, strict=True):
+            scores = np.full(len(rows_C), np.nan, np.float32)
+            real = (rows_K != NOWHERE) & np.isfinite(scores_K)
+            scores[place[rows_K[real]]] = scores_K[real]
+            made.append(scores)
+        return made[0], made[1] if len(made) > 1 else None
+
+    def told(
+        self, ask: Ask, rows_P: Rows, scores_P: Floats, user: UserFeatures | None
+    ) -> Recommendation:
+        """An answer of rows that were chosen elsewhere, with reasons."""
+        known = user if ask.personal else None
+        path = answer_path(
+            offered=self.index.offered, version=self.ranker.version, features=known
+        )
+        history = _history(known, ask.context_item, self.event_time_ms([user]))
+        [items] = self._items([(rows_P, scores_P)], [history], [known])
+        return self._answer(ask, items, path, user)
 
     def _new_rows(self) -> Rows:
         config = self._config

@@ -300,6 +300,46 @@ ANSWER_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+SEARCHES = Counter(
+    "tidemill_searches_total",
+    "Searches by what came of them. A rise of `nothing` means that shoppers ask for what the shop "
+    "doesn't have, or calls otherwise: see `tidemill search misses`.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+SEARCH_SECONDS = Histogram(
+    "tidemill_search_seconds",
+    "Seconds of one search, by part. A rise in `meaning` points at the encoder, in `model` at the "
+    "catalogue's size.",
+    ["part"],
+    buckets=_FAST_S,
+    registry=REGISTRY,
+)
+SEARCH_WAITING_ITEMS = Gauge(
+    "tidemill_search_waiting_items",
+    "Items that are not in the index of search yet. A lasting rise means that items change faster "
+    "than serving.search.slice_ms lets them in.",
+    registry=REGISTRY,
+)
+SEARCH_CLICKS = Counter(
+    "tidemill_search_clicks_total",
+    "Clicks on search results that were learnt.",
+    registry=REGISTRY,
+)
+SEARCH_LOST = Gauge(
+    "tidemill_search_loss",
+    "How unlikely the newest clicked item was before it was learnt, in nats. A rise means that "
+    "shoppers look for other things than what comes first.",
+    registry=REGISTRY,
+)
+SEARCH_OPEN = Gauge(
+    "tidemill_search_personal_share",
+    "How much of the order who asks decides, by kind of query and of visitor. A fall means that "
+    "what they did before doesn't help to find what they ask for.",
+    ["query", "visitor"],
+    registry=REGISTRY,
+)
+
 # Supervisor ------------------------------------------------------------------------------------
 
 ROLE_RESTARTS = Counter(

@@ -433,6 +433,39 @@ SERVING = Row(
             unit="s",
         ),
         Panel(
+            "Searches",
+            "Searches by what came of them. A rise of `nothing` means that shoppers ask for what "
+            "the shop doesn't have, or calls otherwise: `tidemill search misses` lists it.",
+            (Query(rate("tidemill_searches_total", "outcome"), "{{outcome}}"),),
+            unit="reqps",
+        ),
+        Panel(
+            "Seconds per search, 99th percentile",
+            "Where a search's time goes. A rise in `meaning` points at the encoder, one in `model` "
+            "at the catalogue's size.",
+            (Query(quantile(0.99, "tidemill_search_seconds", "part"), "{{part}}"),),
+            unit="s",
+        ),
+        Panel(
+            "What search learns",
+            "How unlikely the newest clicked item was before it was learnt, in nats, and how much "
+            "who asks decides the order. A rise of the former means a worse order.",
+            (
+                Query("tidemill_search_loss", "loss, {{process}}"),
+                Query(
+                    "avg by (query, visitor) (tidemill_search_personal_share)",
+                    "personal share, {{query}} query, {{visitor}} visitor",
+                ),
+                Query(rate("tidemill_search_clicks_total"), "clicks/s"),
+            ),
+        ),
+        Panel(
+            "Items that can't be found yet",
+            "Items that are not in the index of search yet. A lasting rise means that items change "
+            "faster than serving.search.slice_ms lets them in.",
+            (Query("max by (process) (tidemill_search_waiting_items)", "{{process}}"),),
+        ),
+        Panel(
             "Model version by process",
             "The version that each process uses. Serving follows the learner within seconds; a "
             "rise in the gap means that versions are refused.",
