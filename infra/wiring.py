@@ -117,6 +117,7 @@ def run_learner(settings: Settings) -> int:
     from stream.publish import PublishConfig, Publisher
     from stream.tenants import TenantsConfig
     from stream.topics import Topics
+    from stream.variants import Assignment, VariantsConfig
 
     kafka, config = settings.section(KafkaConfig), settings.section(LearnerConfig)
     _limit_threads(config.threads)
@@ -144,6 +145,7 @@ def run_learner(settings: Settings) -> int:
         tenants=tenants,
         # 5. outcomes ─► calibrations (which serving hears).
         calibrates=settings.section(OutcomesConfig).on,
+        teaches=Assignment(settings.section(VariantsConfig)).teaches,
     )
     return run_app(app, on_ready=_announce, on_stop=publisher.stop)
 

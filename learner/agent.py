@@ -30,6 +30,7 @@ from stream.forget_follow import follow_forget
 from stream.outgoing import Publishes
 from stream.tenants import ONE_SHOP
 from stream.topics import Topics
+from stream.variants import everybody
 
 TICK_S = 0.05
 """Pause between two looks for a micro-batch that has waited long enough."""
@@ -49,6 +50,7 @@ def add_learner(
     clock: Clock,
     tenants: Collection[str] = ONE_SHOP,
     calibrates: bool = False,
+    teaches: Callable[[str], bool] = everybody,
 ) -> None:
     """Put the learner on an app: two agents, and the tasks that keep catalogue and versions going.
 
@@ -68,6 +70,8 @@ def add_learner(
         The shops beside the one without a name.
     calibrates
         Whether there are outcomes, from which to learn what scores are worth.
+    teaches
+        Whose events the model learns from.
     """
     topics = Topics(kafka.topic_prefix)
     forgotten = Forgotten()
@@ -89,6 +93,7 @@ def add_learner(
             reader=review_reader() if review_reader is not None else None,
             tenant=tenant,
             lock=lock,
+            teaches=teaches,
         ),
         tenants=tenants,
     )

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -66,6 +66,7 @@ from stream.parse_time import LATEST_MS
 from stream.refusals import Refusals
 from stream.tenants import told
 from stream.topics import Topics
+from stream.variants import everybody
 
 ROLE = "learner"
 
@@ -122,6 +123,8 @@ class ExamplesAgent:
         Whose learner it is.
     lock
         Held while it learns: the catalogue stands still, and other shops' learners wait.
+    teaches
+        Whose events the model learns from; reviews are read whoever wrote them.
     """
 
     def __init__(
@@ -136,8 +139,10 @@ class ExamplesAgent:
         reader: ReadsReviews | None = None,
         tenant: str = "",
         lock: asyncio.Lock | None = None,
+        teaches: Callable[[str], bool] = everybody,
     ) -> None:
         self._tenant = tenant
+        self._teaches = teaches
         self._reader = reader
         self._forgotten = Forgotten() if forgotten is None else forgotten
         self._topics = Topics(kafka.topic_prefix)
@@ -266,8 +271,12 @@ class ExamplesAgent:
         if examples:
             started_s = self._clock.monotonic_s()
             await self._read(examples)
-            report = await asyncio.to_thread(self._learner.learn_many, examples)
-            await asyncio.to_thread(self._versions.judge, examples, report)
+            own = [example for example in examples if self._teaches(example.user_id)]
+            report = await asyncio.to_thread(self._learner.learn_many, own)
+            self._learner.pass_over(examples)
+            await asyncio.to_thread(self._versions.judge, own, report)
+            others = len(examples) - len(own)
+            LEARNER_EXAMPLES.labels(outcome="other_variant", tenant=self._tenant).inc(others)
             self._count(examples, report, self._clock.monotonic_s() - started_s)
 
     async def _read(self, examples: list[Example]) -> None:

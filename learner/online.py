@@ -135,6 +135,12 @@ class OnlineLearner:
         self.offsets = self.peers.offsets(self.offsets)
         return self._report(len(examples), late, seen)
 
+    def pass_over(self, examples: Sequence[Example]) -> None:
+        """Count examples as dealt with, whether they were learnt or not."""
+        for example in examples:
+            learnt = self.offsets.get(example.partition, 0)
+            self.offsets[example.partition] = max(learnt, example.offset + 1)
+
     def count_late(self) -> int:
         """Count the events of items that were unknown when they were ranked and no longer are."""
         late = self.late.take_known(self.catalog)

@@ -150,7 +150,8 @@ ONLINE_STORE_ROWS = Counter(
 LEARNER_EXAMPLES = Counter(
     "tidemill_learner_examples_total",
     "Examples by whether they were learnt, were learnt before, or have an unknown item; "
-    "`late` ones were unknown and are counted now. A gap between both: items are missing.",
+    "`late` ones were unknown and are counted now, those of an `other_variant` don't teach. A gap "
+    "between learnt and unknown: items are missing.",
     ["outcome", "tenant"],
     registry=REGISTRY,
 )

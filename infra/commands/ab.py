@@ -55,11 +55,13 @@ Example:
   tidemill ab who ada grace""",
 )
 @settings_options()
+@click.option("--tenant", default="", help="The shop whose users they are, if there are several.")
 @click.argument("users", nargs=-1, required=True)
-def who(settings: Settings, *, users: tuple[str, ...]) -> None:
+def who(settings: Settings, *, users: tuple[str, ...], tenant: str) -> None:
     """Say which variant users get."""
+    from stream.tenants import inside
     from stream.variants import Assignment, VariantsConfig
 
     dealt = Assignment(settings.section(VariantsConfig))
     for user in users:
-        click.echo(f"{user}\t{dealt.name_of(user)}")
+        click.echo(f"{user}\t{dealt.name_of(inside(tenant, user))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,6 +38,7 @@ from stream.events import (
 from stream.metrics import LEARNER_EXAMPLES
 from stream.outgoing import Outgoing
 from stream.topics import Topics
+from stream.variants import everybody
 
 TOPICS = Topics()
 WIDTH = 8
@@ -168,7 +169,13 @@ class Receipt:
 class Process:
     """One life of the learner role on a folder."""
 
-    def __init__(self, folder: Path, wire: Wire, clock: ManualClock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        wire: Wire,
+        clock: ManualClock,
+        teaches: Callable[[str], bool] = everybody,
+    ) -> None:
         self.wire, self.clock = wire, clock
         self.learner = OnlineLearner(catalogue(), CONFIG)
         self.agent = ExamplesAgent(
@@ -177,6 +184,7 @@ class Process:
             publisher=wire,
             folder=folder,
             clock=clock,
+            teaches=teaches,
         )
         self.agent.restore()
 
@@ -216,6 +224,23 @@ def test_a_run_is_acknowledged_only_with_the_version_that_has_learnt_it(tmp_path
         (version,) = process.wire.versions()
         assert (version.learnt, version.offsets) == (60, {"0": 59, "1": 60})
         assert load_version(version).meta["learnt"] == 60
+
+    asyncio.run(story())
+
+
+def test_those_of_another_variant_teach_nothing_and_are_dealt_with_all_the_same(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        clock = ManualClock()
+        process = Process(tmp_path, Wire(), clock, teaches=lambda user: user == "u0")
+        receipts = await process.take(runs(0, 140))
+        clock.advance(5.0)
+        await process.agent.tick()
+        await process.agent.drain()
+        assert process.learner.learnt == 20
+        assert process.learner.offsets == {0: 139, 1: 140}
+        assert all(receipt.acked for receipt in receipts)
 
     asyncio.run(story())
 
