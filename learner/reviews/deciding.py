@@ -16,6 +16,9 @@ _SIDE = 13
 _TIMES = np.linspace(-1, 2, _SIDE)
 """Log factors of the rare sentiments, from .37 to 7.4 times."""
 
+CHANCE = 0.005
+"""A difference of macro-F1 that says little: a point that much worse counts 1/e of the best one."""
+
 ENOUGH = 300
 """Reviews before which the factors are left at 1."""
 
@@ -34,7 +37,8 @@ def macro_f1(label_N: NDArray[np.int64], truth_N: NDArray[np.int64]) -> float:
 def best_factors(logit_K3: NDArray[np.float64], truth_K: NDArray[np.int64]) -> NDArray[np.float64]:
     """Log factors of the three sentiments; the last one's is 0.
 
-    Of a grid, the point whose surroundings are best: the best point alone is chance.
+    The mean over a grid, where a point counts the more the better it is: the best point alone is
+    chance.
     """
     if len(truth_K) < ENOUGH or len(np.unique(truth_K)) < 3:  # noqa: PLR2004
         return np.zeros(3)
@@ -43,7 +47,6 @@ def best_factors(logit_K3: NDArray[np.float64], truth_K: NDArray[np.int64]) -> N
         for j, second in enumerate(_TIMES):
             label_K = (logit_K3 + (first, second, 0.0)).argmax(axis=1)
             score[i, j] = macro_f1(label_K, truth_K)
-    wide = np.pad(score, 1, mode="edge")
-    smooth = sum(wide[a : a + _SIDE, b : b + _SIDE] for a in range(3) for b in range(3))
-    best = divmod(int(np.argmax(smooth)), _SIDE)
-    return np.array([*_TIMES[list(best)], 0.0])
+    weight = np.exp((score - score.max()) / CHANCE)
+    weight /= weight.sum()
+    return np.array([weight.sum(axis=1) @ _TIMES, weight.sum(axis=0) @ _TIMES, 0.0])

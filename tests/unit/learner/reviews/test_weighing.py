@@ -78,6 +78,14 @@ def test_factors_find_rare_sentiments() -> None:
     assert macro_f1((logits[2000:] + factors).argmax(axis=1), truth[2000:]) > 1.1 * plain
 
 
+def test_factors_move_little_when_a_few_reviews_are_others() -> None:
+    chance, rare = np.random.default_rng(0), [0.05, 0.05, 0.9]
+    truth = chance.choice(3, 1100, p=rare)
+    logits = 1.5 * np.eye(3)[truth] + np.log(rare) + chance.normal(size=(1100, 3))
+    found = [best_factors(logits[n : n + 1000], truth[n : n + 1000]) for n in range(0, 100, 10)]
+    assert np.abs(np.diff(found, axis=0)).max() < 0.2  # a step of the grid is .25
+
+
 def test_factors_stay_at_one_while_little_is_known() -> None:
     assert best_factors(np.zeros((10, 3)), np.zeros(10, np.int64)).tolist() == [0.0, 0.0, 0.0]
 
