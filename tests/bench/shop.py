@@ -2,6 +2,7 @@
 
 Every event is ranked by what was known before its micro-batch, the learner's and the baselines'
 alike; each family of baselines is judged by its best member. Items are announced with their texts.
+`cold_hr10`: how often `online` lists the item of an event that is the first of its item.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 import torch
 
 from features.catalog import Catalog
@@ -60,6 +62,13 @@ def measure(
     return evaluate(log, catalog, rows, protocol=Protocol(history=0.0, batch=batch), config=config)
 
 
+def cold_hr10(events: Sequence[Event], found: Evaluation) -> float:
+    """HR@10 of `online` at items that nobody had before."""
+    ids = np.array([event.item_id for event in events])
+    first = np.unique(ids, return_index=True)[1]
+    return float((found.gains["online"][first] > 0).mean())
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print a line for each seed, then their mean."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,6 +96,9 @@ def main(arguments: Sequence[str]) -> None:
         )
         ndcg10 = {row.model: round(row.ndcg10, 4) for row in found.rows}
         seconds = round(time.perf_counter() - began, 1)
+        if "online" in asked.rows:
+            events, _ = shop_log(seed, asked.events, asked.language)
+            ndcg10["cold_hr10"] = round(cold_hr10(events, found), 4)
         _say(asked.json, {"seed": seed, "events": asked.events} | ndcg10, seconds)
         lines.append(ndcg10)
     mean = {name: round(sum(ndcg10[name] for ndcg10 in lines) / len(lines), 4) for name in lines[0]}
