@@ -18,6 +18,7 @@ from infra.commands.dead_letters import dead_letters
 from infra.commands.describe import describe
 from infra.commands.distill import distill
 from infra.commands.evaluate import evaluate
+from infra.commands.export import export
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
 from infra.commands.reviews import reviews
@@ -50,6 +51,7 @@ for command in (
     dead_letters,
     user,
     forget,
+    export,
     describe,
     reviews,
     evaluate,
