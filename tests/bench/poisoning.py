@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from infra.evaluation_run import load_catalogue, load_events
 from learner.batch import histories_of
-from learner.config import EncoderConfig, LearnerConfig, TrustConfig
+from learner.config import CleaningConfig, EncoderConfig, LearnerConfig, TrustConfig
 from learner.encoder import TextEncoder
 from learner.evaluation_learner import admit_unknown
 from learner.evaluation_log import examples_of
@@ -154,14 +154,15 @@ def _show(
     return gains(np.where(target_N >= 0, rank_N, MISS)), top_NK
 
 
-def settings(*, on: bool, transformer: bool, batch: int) -> LearnerConfig:
-    """The learner's settings, with the defence or without."""
+def settings(*, on: bool, transformer: bool, batch: int, cleaning: bool = True) -> LearnerConfig:
+    """The learner's settings, with the defence or without, cleaned of noise or not."""
     config = LearnerConfig(device="cpu", encoder=EncoderConfig(device="cpu"))
     return msgspec.structs.replace(
         config,
         model=msgspec.structs.replace(config.model, transformer=transformer),
         train=msgspec.structs.replace(config.train, batch=batch),
         trust=TrustConfig(on=on),
+        cleaning=CleaningConfig(on=cleaning),
     )
 
 
@@ -189,6 +190,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--target", type=float, nargs="+", default=[0.3], help="where it stands")
     parser.add_argument("--batch", type=int, default=64, help="events learnt together")
     parser.add_argument("--transformer", action="store_true", help="four times slower")
+    parser.add_argument("--no-cleaning", action="store_true", help="echoes and haste teach, too")
     parser.add_argument("--quick", action="store_true", help="4,000 events, three attacks")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
@@ -203,7 +205,12 @@ def main(arguments: Sequence[str]) -> None:
 
     for name in asked.data:
         configs = [
-            settings(on=on, transformer=asked.transformer, batch=asked.batch)
+            settings(
+                on=on,
+                transformer=asked.transformer,
+                batch=asked.batch,
+                cleaning=not asked.no_cleaning,
+            )
             for on in (False, True)
         ]
         events, catalog = log_of(name, asked.events, configs[0])
