@@ -103,6 +103,20 @@ def fresh(prior: Sequence[float] = PRIOR) -> HeadState:
     )
 
 
+def fits(state: HeadState) -> bool:
+    """Whether a state that was kept is of this release's shape.
+
+    >>> fits(fresh()), fits(HeadState(plain=[], personal=[], gate=[], places=[]))
+    (True, False)
+    """
+    new = fresh()
+    return all(
+        np.shape([arm.weights for arm in ours]) == np.shape([arm.weights for arm in theirs])
+        and np.shape([arm.moved for arm in ours]) == np.shape([arm.moved for arm in theirs])
+        for ours, theirs in ((new.plain, state.plain), (new.personal, state.personal))
+    ) and (np.shape(new.gate), len(new.places)) == (np.shape(state.gate), len(state.places))
+
+
 def query_kind(words: int, with_code: bool) -> Query:
     """The kind of a query, by its words and whether one has both letters and digits.
 

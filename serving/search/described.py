@@ -76,6 +76,15 @@ def described(catalog: Catalog, rows_C: Rows, found: Evidence, user: UserFeature
     return about
 
 
+def best_of(found: Evidence, count: int) -> NDArray[np.int64]:
+    """Places of what words and meaning rank highest, in no order."""
+    first_C = found.words / max(float(found.words.max(initial=0.0)), 1e-9)
+    first_C = first_C + found.whole + np.maximum(found.meaning, 0.0)
+    if count >= len(first_C):
+        return np.arange(len(first_C))
+    return np.argpartition(-first_C, count)[:count]
+
+
 def category_shares(leaves: Sequence[str], score_C: Floats) -> Floats:
     """How much of what was found, the best first, is of each item's category: the one meant.
 

@@ -10,8 +10,9 @@ The index follows the catalogue a slice at a time, so that a large one holds up 
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ from learner.search.fusion import Query, SearchHead, Visitor, query_kind, visito
 from serving.ranker import Bools, Rows
 from serving.search.config import SearchConfig
 from serving.search.dense import Dense, QueryVectors
-from serving.search.described import Evidence, Floats, described
+from serving.search.described import Evidence, Floats, best_of, described
 from serving.search.lexical import Document, Found, Lexical
 from serving.search.spelling import Speller, corrected
 from serving.search.suggest import Suggester
@@ -54,7 +55,8 @@ class Scores(Protocol):
 class Ordered(NamedTuple):
     """A page of what was found, the best first.
 
-    `described` has a line of features for each row, `kind` and `visitor` say which weights counted.
+    `described` has a line of features for each row, `kind` and `visitor` say which weights counted,
+    `seconds` how long each part took.
     """
 
     rows: Rows
@@ -65,6 +67,7 @@ class Ordered(NamedTuple):
     query: str
     corrected_from: str | None
     total: int
+    seconds: Mapping[str, float]
 
 
 class Engine:
@@ -125,6 +128,7 @@ class Engine:
         mask: Bools | None = None,
     ) -> Ordered:
         """A page of items for a query, best first; `mask` are the rows that pass the filters."""
+        parts = {"": time.perf_counter()}
         words = split(ask.query)
         wanted = max(self._config.by_words, ask.offset + ask.k)
         found = self._lexical.search(words, wanted, ask.filters)
@@ -134,18 +138,30 @@ class Engine:
             instead = self._lexical.search(again, wanted, ask.filters)
             if int(instead.whole.sum()) > int(found.whole.sum()):
                 words, found, query, before = again, instead, other, ask.query
+        parts["words"] = time.perf_counter()
         kind = query_kind(len(words), any(_is_code(word) for word in words))
         visitor = visitor_kind(user.events if user else 0)
         if ask.sort != "relevance":
             found = self._lexical.sorted(words, ask.k, ask.filters, ask.sort, ask.offset)
             about = np.zeros((len(found.rows), 0), np.float32)
             scored = found.scores.astype(np.float64)
-            return Ordered(found.rows, scored, about, kind, visitor, query, before, found.total)
-        rows, about = self._describe(found, query, mask, user, scores)
+            spent = _spent(parts)
+            return Ordered(
+                found.rows, scored, about, kind, visitor, query, before, found.total, spent
+            )
+        rows, about = self._describe(found, query, mask, user, scores, parts)
         scored = self.head.score(about, kind, visitor) if len(rows) else np.zeros(0)
         page = np.argsort(-scored, kind="stable")[ask.offset : ask.offset + ask.k]
         return Ordered(
-            rows[page], scored[page], about[page], kind, visitor, query, before, found.total
+            rows[page],
+            scored[page],
+            about[page],
+            kind,
+            visitor,
+            query,
+            before,
+            found.total,
+            _spent(parts),
         )
 
     def facets(self, query: str, filters: Filters) -> dict[str, list[tuple[str, int]]]:
@@ -160,6 +176,7 @@ class Engine:
         mask: Bools | None,
         user: UserFeatures | None,
         scores: Scores | None,
+        parts: dict[str, float],
     ) -> tuple[Rows, Floats]:
         rows, count = found.rows, len(found.rows)
         vector = self.vectors.of(query)
@@ -170,15 +187,24 @@ class Engine:
         meaning = (
             np.zeros(len(rows), np.float32) if vector is None else self._dense.cosines(vector, rows)
         )
+        parts["meaning"] = time.perf_counter()
         nothing = np.full(len(rows), np.nan, np.float32)
-        common, personal = scores(rows) if scores is not None and len(rows) else (nothing, None)
         evidence = Evidence(
             words=np.pad(found.scores, (0, len(rows) - count)),
             whole=np.pad(found.whole, (0, len(rows) - count)),
             meaning=meaning,
-            common=common,
-            personal=personal,
+            common=nothing,
+            personal=None,
         )
+        if scores is not None and len(rows):
+            best = best_of(evidence, self._config.scored)
+            common, personal = scores(rows[best])
+            evidence.common[best] = common
+            if personal is not None:
+                own = np.full(len(rows), np.nan, np.float32)
+                own[best] = personal
+                evidence = evidence._replace(personal=own)
+            parts["model"] = time.perf_counter()
         return rows, described(self.catalog, rows, evidence, user)
 
     def _little(self, found: Found, words: Sequence[Word]) -> bool:
@@ -214,6 +240,16 @@ class Engine:
         self._lexical.put(documents)
         for document in documents:
             self.speller.add(word.written for word in document.text)
+
+
+def _spent(ends: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each part, of when each ended.
+
+    >>> _spent({"": 1.0, "words": 3.0, "meaning": 3.5})
+    {'words': 2.0, 'meaning': 0.5}
+    """
+    pairs = itertools.pairwise(ends.items())
+    return {name: end - begin for (_, begin), (name, end) in pairs}
 
 
 def _is_code(word: Word) -> bool:
