@@ -7,6 +7,7 @@ topic tidemill.examples read
 topic tidemill.item-vectors read
 topic tidemill.adapters read
 topic tidemill.calibrations read
+topic tidemill.outcomes read
 topic tidemill.forget read
 topic tidemill.recommendations write
 topic tidemill.dead-letters write
@@ -57,6 +58,7 @@ _READS = {
         "item-vectors",
         "adapters",
         "calibrations",
+        "outcomes",
         "forget",
     ),
 }

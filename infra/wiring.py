@@ -35,6 +35,8 @@ from stream.connect import KafkaConfig
 
 if TYPE_CHECKING:
     from features.store_config import StoreConfig
+    from learner.encoder import TextEncoder
+    from serving.search.parts import SearchParts
 
 _log = logging.getLogger(__name__)
 
@@ -176,12 +178,35 @@ def run_serving(settings: Settings) -> int:
         speaker=make_speaker(learner.texts, learner.seed) if config.sentences else None,
         tenants=settings.section(TenantsConfig).known,
         test=settings.section(VariantsConfig),
+        search=search_parts(settings),
     )
     try:
         loop.run(stop)
     finally:
         store.close()
     return 0
+
+
+def search_parts(settings: Settings) -> SearchParts:
+    """What searches are answered with; the encoder is imported when the first query comes."""
+    from features.outcomes import OutcomesConfig
+    from learner.config import LearnerConfig
+    from serving.config import ServingConfig
+    from serving.search.parts import SearchParts
+
+    encoder = settings.section(LearnerConfig).encoder
+
+    def load() -> TextEncoder:
+        from learner.encoder import TextEncoder
+
+        return TextEncoder(encoder)
+
+    return SearchParts(
+        settings.section(ServingConfig).search,
+        load,
+        data_dir(settings) / "search",
+        settings.section(KafkaConfig) if settings.section(OutcomesConfig).on else None,
+    )
 
 
 _ROLES: dict[str, Callable[[Settings], int]] = {

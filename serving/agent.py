@@ -38,6 +38,7 @@ from serving.consume_kafka import Inbox, Offsets
 from serving.ranker import Models
 from serving.recent_kafka import RecentReader
 from serving.recommend import Speaks
+from serving.search.parts import SearchParts
 from serving.send_kafka import Moved, Outbox
 from serving.shops import Shops
 from stream.access import check_access, refusal
@@ -113,6 +114,8 @@ class ServingLoop:
         The shops beside the one without a name.
     test
         The A/B test that is on.
+    search
+        What searches are answered with; without it, requests with a query get lists.
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class ServingLoop:
         speaker: Speaks | None = None,
         tenants: Collection[str] = ONE_SHOP,
         test: VariantsConfig = NO_TEST,
+        search: SearchParts | None = None,
     ) -> None:
         self._kafka = kafka
         self._config = config
@@ -140,10 +144,18 @@ class ServingLoop:
             clock=self._clock,
             speaker=speaker,
             test=test,
+            search=search,
         )
+        self._clicks = None if search is None else search.clicks(self._shops.searches)
         who = self._shops.recommenders
         self._answerer = Answerer(
-            store, who[""], config, self._topics, self._clock, recommenders=who
+            store,
+            who[""],
+            config,
+            self._topics,
+            self._clock,
+            recommenders=who,
+            searches=self._shops.searches,
         )
         self._backlog = Backlog(config, self._topics.requests, self._clock)
         self._recent = RecentReader(kafka, config.repeat_window_s)
@@ -184,7 +196,7 @@ class ServingLoop:
             _log.info("stopped while waiting; what was in hand is answered after the next start")
         finally:
             ROLE_READY.set(0)
-            for part in (inbox, self._outbox, *readers):
+            for part in (inbox, self._outbox, self._clicks, *readers):
                 if part is not None:
                     with contextlib.suppress(KafkaError):
                         part.close()
@@ -197,6 +209,7 @@ class ServingLoop:
         self._shops.settle(_FIRST_MODEL_S)
         self._shops.swap_models()
         self._shops.count_items()
+        self._shops.follow_search()
         _log.info("catalogue loaded: %s", self._shops)
 
     def _follow(self, items: BroadcastReader, versions: BroadcastReader) -> None:
@@ -212,6 +225,9 @@ class ServingLoop:
                 changed = 0
             if changed:
                 self._shops.count_items()
+            self._shops.follow_search()
+            if self._clicks is not None:
+                self._clicks.follow()
         self._shops.swap_models()
 
     def _follow_forget(self, leaving: BroadcastReader) -> None:

@@ -30,6 +30,7 @@ from serving.config import ServingConfig
 from serving.push import Place, Push, PushDebounce
 from serving.recent import Kept, Key, RecentAnswers, key_of
 from serving.recommend import Ask, Recommender
+from serving.search.answers import SearchAnswers
 from stream.batching import Record
 from stream.clock import Clock
 from stream.deadletter import dead_letter, shortened
@@ -99,6 +100,8 @@ class Answerer:
         Makes the lists of the shop without a name.
     recommenders
         Make those of all shops, by their tenant; it alone unless given.
+    searches
+        Answer requests with a query, by their tenant; where there are none, they get lists.
     """
 
     def __init__(
@@ -110,10 +113,12 @@ class Answerer:
         clock: Clock,
         *,
         recommenders: Mapping[str, Recommender] | None = None,
+        searches: Mapping[str, SearchAnswers] | None = None,
     ) -> None:
         self.recommender = recommender
         self._recommenders = dict(recommenders or {"": recommender})
         self._tenants = frozenset(self._recommenders) - {""}
+        self._searches = dict(searches or {})
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self.forgotten = Forgotten()
@@ -249,9 +254,13 @@ class Answerer:
     ) -> list[Recommendation]:
         """Answer the asks of each shop together; in the order in which they came."""
         of: dict[str, list[int]] = {}
-        for place, ask in enumerate(asks):
-            of.setdefault(ask.tenant, []).append(place)
         made: dict[int, Recommendation] = {}
+        for place, ask in enumerate(asks):
+            searches = self._searches.get(ask.tenant)
+            if searches is not None and searches.answers(ask):
+                made[place] = self._search(searches, ask, features[place])
+            else:
+                of.setdefault(ask.tenant, []).append(place)
         for places in of.values():
             some = self._recommend([asks[n] for n in places], [features[n] for n in places])
             made.update(zip(places, some, strict=True))
@@ -282,6 +291,16 @@ class Answerer:
             for ask, user in zip(asks, features, strict=True)
             for answer in self._recommend([ask], [user])
         ]
+
+    def _search(
+        self, searches: SearchAnswers, ask: Ask, user: UserFeatures | None
+    ) -> Recommendation:
+        """Answer a search; one that fails on us is found nothing for, and costs nobody else."""
+        try:
+            return searches.answer(ask, user)
+        except Exception:
+            _log.exception("the search %s failed: nothing is found", ask.recommendation_id)
+            return self._empty(ask, "no_model")
 
     def _plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
         """Answer without a model; where even that fails, with an empty list: it is an answer."""

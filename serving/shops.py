@@ -16,10 +16,17 @@ from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Models
 from serving.recommend import Recommender, Speaks
+from serving.search.answers import SearchAnswers
+from serving.search.parts import SearchParts
 from serving.swap import AdapterSwap
 from stream.batching import Record
 from stream.clock import Clock
-from stream.metrics import ADAPTER_SWAPS, ADAPTER_VERSION, CATALOGUE_ITEMS
+from stream.metrics import (
+    ADAPTER_SWAPS,
+    ADAPTER_VERSION,
+    CATALOGUE_ITEMS,
+    SEARCH_WAITING_ITEMS,
+)
 from stream.tenants import KEY_SEPARATOR, item_key, tenant_of
 from stream.variants import NO_TEST, VariantsConfig
 
@@ -45,6 +52,7 @@ class Shop:
         clock: Clock,
         speaker: Speaks | None = None,
         test: VariantsConfig = NO_TEST,
+        search: SearchParts | None = None,
     ) -> None:
         self.tenant = tenant
         self.index = ItemIndex(catalog)
@@ -55,6 +63,8 @@ class Shop:
             if test.arms
             else Recommender(self.index, untrained, config, clock, speaker)
         )
+
+        self.searches = search.of_shop(tenant, self.recommender) if search is not None else None
 
     def swap_model(self) -> None:
         """Move one step on to the newest version; the next lists are made by it."""
@@ -95,6 +105,7 @@ class Shops:
         clock: Clock,
         speaker: Speaks | None = None,
         test: VariantsConfig = NO_TEST,
+        search: SearchParts | None = None,
     ) -> None:
         width, texts = catalog.width, catalog.texts
         catalogs = {"": catalog} | {name: Catalog(width, texts=texts) for name in sorted(tenants)}
@@ -107,6 +118,7 @@ class Shops:
                 clock=clock,
                 speaker=speaker,
                 test=test,
+                search=search,
             )
             for name, own in catalogs.items()
         }
@@ -115,6 +127,16 @@ class Shops:
     def recommenders(self) -> Mapping[str, Recommender]:
         """Who makes the lists of each shop."""
         return {name: shop.recommender for name, shop in self._shops.items()}
+
+    @property
+    def searches(self) -> Mapping[str, SearchAnswers]:
+        """Who answers the searches of each shop."""
+        of = {name: shop.searches for name, shop in self._shops.items()}
+        return {name: searches for name, searches in of.items() if searches is not None}
+
+    def follow_search(self) -> None:
+        """Let what changed in the catalogues be found, for a moment."""
+        SEARCH_WAITING_ITEMS.set(sum(searches.follow() for searches in self.searches.values()))
 
     def of(self, tenant: str) -> Shop:
         """One shop.

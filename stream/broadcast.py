@@ -45,12 +45,15 @@ class BroadcastReader:
         Where the broker is.
     topic
         The topic's full name.
+    from_end
+        Leave out what is there already: for a topic of which only what is new is of use.
     """
 
-    def __init__(self, kafka: KafkaConfig, topic: str) -> None:
+    def __init__(self, kafka: KafkaConfig, topic: str, *, from_end: bool = False) -> None:
         self.topic = topic
         self._kafka = kafka
         self._consumer: Any = None
+        self._from_end = from_end
 
     def load(self, on_record: OnRecord, timeout_s: float) -> int:
         """Read up to the end as it is now; returns how many records there were.
@@ -152,7 +155,10 @@ class BroadcastReader:
                 raise Unavailable(message)
             partitions = [TopicPartition(self.topic, number) for number in sorted(numbers)]
             consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
+            if self._from_end:
+                consumer.seek_to_end(*partitions)
+            else:
+                consumer.seek_to_beginning(*partitions)
         except BaseException:
             consumer.close()
             raise
