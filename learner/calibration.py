@@ -3,11 +3,13 @@
 A list's score ranks; it is no probability. Per surface, a logistic regression turns score and place
 into one (Platt 1999 [1]_, with a line that bends at knots instead of a straight one, so that it is
 right in every part of the scores, and with a bias of its own for each place: who looks at the tenth
-place at all?). Beta calibration [2]_ would need scores from 0 to 1; these are utilities.
+place at all?). Score and place add up in it, and needn't in truth: those who search find an item in
+any place. So its predictions are calibrated once more, by a bent line over their own logits, which
+is beta calibration [2]_ with more than two pieces.
 
-Learning is Newton's: curvature is summed up and fades, so that each batch moves the weights by what
-it says beside all that was said before, and no step size is to be chosen. Every batch is predicted
-before it is learnt; the errors of these predictions are the figures that are told.
+Learning of both is Newton's: curvature is summed up and fades, so that each batch moves the weights
+by what it says beside all that was said before, and no step size is to be chosen. Every batch is
+predicted before it is learnt; the errors of these predictions are the figures that are told.
 
 A click is known at once, and that there is none half an hour later. Learning each as it comes would
 see more clicks than there are whenever shows increase, so clicks wait for what was shown with them.
@@ -51,15 +53,12 @@ REDRAW = (500, 5_000, 50_000)
 """So many shown items after a surface's first one, knots move to where its scores are."""
 
 KEPT_SCORES = 1_000
+TAIL = 0.05
+"""Beyond the knots the lines are level: this share of the scores at either end."""
+
 BINS = 20
 MOST_HEADS = 64
 """Surfaces with weights of their own; those that come later use the weights of all."""
-
-
-def clicks_of(weights_D: Floats, knots_K: Floats, score_N: Floats, place_N: Ints) -> Floats:
-    """Probability that each shown item is clicked; places count from 1."""
-    logit_N = basis(knots_K, score_N, place_N) @ weights_D
-    return 1 / (1 + np.exp(-np.clip(logit_N, -30, 30)))
 
 
 def basis(knots_K: Floats, score_N: Floats, place_N: Ints) -> Floats:
@@ -68,17 +67,36 @@ def basis(knots_K: Floats, score_N: Floats, place_N: Ints) -> Floats:
     >>> basis(np.linspace(0, 7, 8), np.array([1.25]), np.array([2]))[0, :6].tolist()
     [1.0, 0.0, 0.75, 0.25, 0.0, 0.0]
     """
-    rows = np.arange(len(score_N))
-    score_N = np.clip(score_N, knots_K[0], knots_K[-1])
-    left_N = np.clip(np.searchsorted(knots_K, score_N, "right") - 1, 0, KNOTS - 2)
-    gap_N = knots_K[left_N + 1] - knots_K[left_N]
-    part_N = (score_N - knots_K[left_N]) / np.where(gap_N > 0, gap_N, 1.0)
     out = np.zeros((len(score_N), WEIGHTS))
     out[:, 0] = 1.0
-    out[rows, 1 + left_N] = 1 - part_N
-    out[rows, 2 + left_N] = part_N
-    out[rows, 1 + KNOTS + np.clip(place_N, 1, PLACES) - 1] = 1.0
+    out[:, 1 : 1 + KNOTS] = hats(knots_K, score_N)
+    out[np.arange(len(score_N)), 1 + KNOTS + np.clip(place_N, 1, PLACES) - 1] = 1.0
     return out
+
+
+def hats(knots_K: Floats, z_N: Floats) -> Floats:
+    """How near each value is to the knots around it, shape (N, K): what interpolates in a line."""
+    rows, out = np.arange(len(z_N)), np.zeros((len(z_N), len(knots_K)))
+    z_N = np.clip(z_N, knots_K[0], knots_K[-1])
+    left_N = np.clip(np.searchsorted(knots_K, z_N, "right") - 1, 0, len(knots_K) - 2)
+    gap_N = knots_K[left_N + 1] - knots_K[left_N]
+    part_N = (z_N - knots_K[left_N]) / np.where(gap_N > 0, gap_N, 1.0)
+    out[rows, left_N] = 1 - part_N
+    out[rows, left_N + 1] = part_N
+    return out
+
+
+def new_knots(z_N: Floats, count: int) -> Floats:
+    """Knots where values are, as many in each part of them."""
+    knots_K: Floats = np.quantile(z_N, np.linspace(TAIL, 1 - TAIL, count))
+    if np.diff(knots_K).min() <= 0:
+        knots_K = np.linspace(z_N.min() - 0.5, z_N.max() + 0.5, count)
+    return knots_K
+
+
+def sigmoid(logit_N: Floats) -> Floats:
+    """A logit as a probability."""
+    return 1 / (1 + np.exp(-np.clip(logit_N, -30, 30)))
 
 
 @dataclass
@@ -89,8 +107,12 @@ class Head:
     ----------
     weights_D, curve_DD
         The weights, and how sure they are.
+    bent_K, bends_K, bend_curve_KK
+        The line over the logits: its values at its knots, and how sure they are.
     shown
         Items learnt.
+    scores_N2
+        The newest scores and logits, among which knots are drawn.
     told_B3
         Of the newest predictions, by bin of the logarithm: how many, their sum, the clicks.
     """
@@ -98,8 +120,11 @@ class Head:
     weights_D: Floats = field(default_factory=lambda: np.zeros(WEIGHTS))
     knots_K: Floats = field(default_factory=lambda: np.linspace(-4.0, 10.0, KNOTS))
     curve_DD: Floats = field(default_factory=lambda: np.diag(PRIOR))
+    bent_K: Floats = field(default_factory=lambda: np.linspace(-8.0, 2.0, KNOTS))
+    bends_K: Floats = field(default_factory=lambda: np.linspace(-8.0, 2.0, KNOTS))
+    bend_curve_KK: Floats = field(default_factory=lambda: np.diag(np.ones(KNOTS)))
     shown: int = 0
-    scores: Floats = field(default_factory=lambda: np.zeros(0))
+    scores_N2: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     told_B3: Floats = field(default_factory=lambda: np.zeros((BINS, 3)))
 
     def __post_init__(self) -> None:
@@ -108,21 +133,23 @@ class Head:
 
     def predict(self, score_N: Floats, place_N: Ints) -> Floats:
         """Probability of a click."""
-        return clicks_of(self.weights_D, self.knots_K, score_N, place_N)
+        logit_N = basis(self.knots_K, score_N, place_N) @ self.weights_D
+        return sigmoid(hats(self.bends_K, logit_N) @ self.bent_K)
 
     def learn(self, score_N: Floats, place_N: Ints, click_N: Floats) -> Floats:
         """Predict, then learn; returns what was predicted."""
         predicted_N = self.predict(score_N, place_N)
         self._judge(predicted_N, click_N)
-        self._draw_knots(score_N)
-        x_ND = basis(self.knots_K, score_N, place_N)
+        logit_N = basis(self.knots_K, score_N, place_N) @ self.weights_D
+        self._draw_knots(score_N, logit_N)
         half_life = min(max(self.shown / 2, LEAST_HALF_LIFE), HALF_LIFE)
-        self.curve_DD *= 0.5 ** (len(score_N) / half_life)
-        now_N = self.predict(score_N, place_N)
-        slope_N = np.maximum(now_N * (1 - now_N), 1e-4)
-        self.curve_DD += (x_ND * slope_N[:, None]).T @ x_ND
-        floor_DD = self.curve_DD + np.diag(PRIOR) * 1e-2
-        self.weights_D = self.weights_D - np.linalg.solve(floor_DD, x_ND.T @ (now_N - click_N))
+        fade = 0.5 ** (len(score_N) / half_life)
+        x_ND = basis(self.knots_K, score_N, place_N)
+        # The line over the logits first: it is learnt from logits that don't know these clicks.
+        z_NK, now_N = hats(self.bends_K, logit_N), self.predict(score_N, place_N)
+        self.bent_K = _step(self.bent_K, self.bend_curve_KK, fade, z_NK, now_N, click_N)
+        first_N = sigmoid(x_ND @ self.weights_D)
+        self.weights_D = _step(self.weights_D, self.curve_DD, fade, x_ND, first_N, click_N)
         self.shown += len(score_N)
         return predicted_N
 
@@ -144,24 +171,42 @@ class Head:
         at_N = np.clip((np.log10(predicted_N) + 4) * (BINS / 4), 0, BINS - 1).astype(int)
         np.add.at(self.told_B3, at_N, np.stack([np.ones_like(click_N), predicted_N, click_N], 1))
 
-    def _draw_knots(self, score_N: Floats) -> None:
-        """Move the knots to where the scores are; the line stays as it is."""
-        self.scores = np.concatenate([self.scores, score_N])[-KEPT_SCORES:]
+    def _draw_knots(self, score_N: Floats, logit_N: Floats) -> None:
+        """Move the knots to where scores and logits are; the lines stay as they are."""
+        now_N2 = np.stack([score_N, logit_N], axis=1)
+        self.scores_N2 = np.concatenate([self.scores_N2, now_N2])[-KEPT_SCORES:]
         before, after = self.shown, self.shown + len(score_N)
         if not any(before < at <= after for at in REDRAW):
             return
-        knots_K = np.quantile(self.scores, np.linspace(0, 1, KNOTS))
-        if np.diff(knots_K).min() <= 0:
-            knots_K = np.linspace(self.scores.min() - 0.5, self.scores.max() + 0.5, KNOTS)
-        values_K = np.interp(knots_K, self.knots_K, self.weights_D[1 : 1 + KNOTS])
-        self.weights_D[1 : 1 + KNOTS] = values_K
-        self.knots_K = knots_K
-        # How sure each knot was belongs to where it stood.
         part = slice(1, 1 + KNOTS)
-        sure = np.diag(self.curve_DD)[part].mean()
+        knots_K = new_knots(self.scores_N2[:, 0], KNOTS)
+        bends_K = new_knots(self.scores_N2[:, 1], KNOTS)
+        self.weights_D[part] = np.interp(knots_K, self.knots_K, self.weights_D[part])
+        self.bent_K = np.interp(bends_K, self.bends_K, self.bent_K).astype(np.float64)
+        self.knots_K, self.bends_K = knots_K, bends_K
+        # How sure each knot was belongs to where it stood.
+        sure = 0.1 * np.diag(self.curve_DD)[part].mean()
         self.curve_DD[part, :] = 0.0
         self.curve_DD[:, part] = 0.0
-        self.curve_DD[part, part] = np.diag(np.full(KNOTS, max(0.3, 0.1 * sure)))
+        self.curve_DD[part, part] = np.diag(np.full(KNOTS, max(0.3, sure)))
+        sure = 0.1 * np.diag(self.bend_curve_KK).mean()
+        self.bend_curve_KK = np.diag(np.full(KNOTS, max(1.0, sure)))
+
+
+def _step(  # noqa: PLR0917 - one step's parts
+    weights_D: Floats,
+    curve_DD: Floats,
+    fade: float,
+    x_ND: Floats,
+    now_N: Floats,
+    click_N: Floats,
+) -> Floats:
+    """One of Newton's steps; the curvature is summed up in place."""
+    curve_DD *= fade
+    curve_DD += (x_ND * np.maximum(now_N * (1 - now_N), 1e-4)[:, None]).T @ x_ND
+    ridge_DD = np.diag(np.full(len(weights_D), 1e-2))
+    step_D = np.linalg.solve(curve_DD + ridge_DD, x_ND.T @ (now_N - click_N))
+    return np.asarray(weights_D - step_D, np.float64)
 
 
 class Calibration:
@@ -171,7 +216,8 @@ class Calibration:
     --------
     >>> found = Calibration()
     >>> score, place = np.array([0.0, 4.0] * 500), np.array([1, 1] * 500)
-    >>> _ = found.learn("home", score, place, np.array([0.0, 0.5] * 500) > np.tile([1, 0.4], 500))
+    >>> for _ in range(5):
+    ...     _ = found.learn("home", score, place, np.tile([0.0, 1.0], 500))
     >>> low, high = found.predict("home", score[:2], place[:2])
     >>> bool(low < 0.1 < 0.9 < high), found.knows("mail")
     (True, False)
@@ -195,7 +241,12 @@ class Calibration:
         predicted_N = self.predict(surface, score_N, place_N)
         head = self.heads.get(surface)
         if head is None and len(self.heads) < MOST_HEADS:
-            head = Head(self.all.weights_D.copy(), self.all.knots_K.copy())
+            head = Head(
+                self.all.weights_D.copy(),
+                self.all.knots_K.copy(),
+                bent_K=self.all.bent_K.copy(),
+                bends_K=self.all.bends_K.copy(),
+            )
             self.heads[surface] = head
         if head is not None:
             head.learn(score_N, place_N, click_N)

@@ -34,7 +34,7 @@ def play(level: float, batches: int = 400) -> tuple[NDArray[np.float64], ...]:
 def test_predictions_are_probabilities_in_each_tenth(level: float) -> None:
     predicted_N, true_N, _ = play(level)
     for part in np.array_split(np.argsort(predicted_N), 10):
-        assert predicted_N[part].sum() == pytest.approx(true_N[part].sum(), rel=0.1)
+        assert predicted_N[part].sum() == pytest.approx(true_N[part].sum(), rel=0.15)
     assert abs(predicted_N.mean() - true_N.mean()) < 0.002
 
 
