@@ -50,6 +50,9 @@ _TITLE_CHARS = 200
 _KIND_ON: dict[str, ItemKind] = {"content": "content", "ads": "ad"}
 """The surfaces that show anything but products."""
 
+HOME, SEARCH = "home", "search"
+"""Surfaces where requests name none: of lists, and of searches."""
+
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 
 
@@ -66,7 +69,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     context_item: str | None = None
     filters: Filters = Filters()
-    surface: str = "home"
+    surface: str = HOME
     personal: bool = True
     query: str | None = None
     sort: Sort = "relevance"
@@ -85,7 +88,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             request_id=request.request_id,
             context_item=request.context_item and inside(request.tenant, request.context_item),
             filters=request.filters,
-            surface=request.surface,
+            surface=SEARCH if request.query and request.surface == HOME else request.surface,
             query=request.query,
             sort=request.sort,
             offset=request.offset,
