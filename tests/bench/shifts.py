@@ -118,10 +118,10 @@ def change_at(log: Sequence[Event], season_at: int) -> int:
 
 
 def shop_log(
-    seed: int, events: int, encoder: Encodes, width: int, season_at: int | None = None
+    seed: int, events: int, encoder: Encodes, width: int, config: ShopConfig
 ) -> tuple[Shop, list[Event], Catalog]:
     """A shop after its first events, these, and its catalogue."""
-    shop = Shop(seed, ShopConfig(season_at=season_at))
+    shop = Shop(seed, config)
     log = shop.clean_events(events)
     return shop, log, shop_catalogue(shop, encoder, width)
 
@@ -135,6 +135,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--calm", type=int, default=10_000, help="events without a season")
     parser.add_argument("--parts", nargs="+", default=["users", "season", "calm"])
     parser.add_argument("--no-transformer", action="store_true", help="four times faster")
+    parser.add_argument("--language", choices=("en", "zh"), default="en")
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -143,12 +144,13 @@ def main(arguments: Sequence[str]) -> None:
         model = msgspec.structs.replace(config.model, transformer=False)
         config = msgspec.structs.replace(config, model=model)
     encoder, width = Remembering(TextEncoder(EncoderConfig(device="cpu"))), config.encoder.width
+    of_shop = ShopConfig(language=asked.language)
     found, seasons, calm_alarms, calm_events = Found(), list[dict[str, float]](), 0, 0
     for seed in asked.seeds:
         began, line = time.perf_counter(), dict[str, object]()
         own = msgspec.structs.replace(config, seed=seed)
         if "users" in asked.parts or "calm" in asked.parts:
-            shop, log, catalog = shop_log(seed, asked.calm, encoder, width)
+            shop, log, catalog = shop_log(seed, asked.calm, encoder, width, of_shop)
             if "users" in asked.parts:
                 measure_users(shop, log, catalog, found, InterestConfig())
                 line |= {f"{name}_so_far": value for name, value in found.figures().items()}
@@ -159,7 +161,13 @@ def main(arguments: Sequence[str]) -> None:
                 calm_events += len(log)
         if "season" in asked.parts:
             events = asked.before + asked.after
-            _, log, catalog = shop_log(seed, events, encoder, width, asked.before)
+            _, log, catalog = shop_log(
+                seed,
+                events,
+                encoder,
+                width,
+                msgspec.structs.replace(of_shop, season_at=asked.before),
+            )
             course = play(log, catalog, own)
             seasons.append(season_figures(course, change_at(log, asked.before)))
             line |= seasons[-1]

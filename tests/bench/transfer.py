@@ -2,7 +2,8 @@
 
 One log is learnt as it flows, and kept as a checkpoint. Of the other, the first events are ranked
 and learnt from an empty history on, with `learner.start` and without. The interval is of the ratio
-of NDCG@10, by users.
+of NDCG@10, by users. A log that starts with what was learnt of its own last events (`--pair X X`)
+says what the best of weights would be worth.
 """
 
 from __future__ import annotations
@@ -111,11 +112,18 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=2_000)
     parser.add_argument("--last", type=int, default=30_000, help="events of the first log")
+    parser.add_argument(
+        "--pair",
+        nargs=2,
+        metavar=("SOURCE", "TARGET"),
+        help="two logs; the same: its own later self",
+    )
     parser.add_argument("--json", action="store_true", help="JSON lines instead of words")
     asked = parser.parse_args(arguments)
     folder = Path(os.environ.get("TIDEMILL_DATA", ""))
     torch.set_num_threads(1)
-    for pair in PAIRS:
+    pairs = [tuple(asked.pair)] if asked.pair else PAIRS
+    for pair in pairs:
         if not all((folder / name).is_dir() for name in pair):
             sys.stderr.write(f"{' and '.join(pair)}: not in TIDEMILL_DATA\n")
             continue
