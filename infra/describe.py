@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from infra.demo.reading import read_topic
@@ -16,11 +16,18 @@ from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Halt
 from stream.events import Item
 from stream.parse import parse_event, parse_item
+from stream.tenants import ONE_SHOP, inside, item_key, outside
 from stream.topics import Topics
 
 
-def read_facts(kafka: KafkaConfig, item_id: str, reason: str, config: TextsConfig) -> Facts:
-    """The facts of an item that is on sale, from `items` and `reviews`.
+def read_facts(
+    kafka: KafkaConfig,
+    item_id: str,
+    reason: str,
+    config: TextsConfig,
+    tenants: Collection[str] = ONE_SHOP,
+) -> Facts:
+    """The facts of an item that is on sale, by its whole id, from `items` and `reviews`.
 
     Raises
     ------
@@ -30,13 +37,14 @@ def read_facts(kafka: KafkaConfig, item_id: str, reason: str, config: TextsConfi
         If the broker stops answering.
     """
     topics = Topics(kafka.topic_prefix)
-    item = newest((record for _, record in read_topic(kafka, topics.items)), item_id)
+    item = newest((record for _, record in read_topic(kafka, topics.items)), item_id, tenants)
     if item is None:
-        msg = f"{topics.items} holds no item {item_id!r}"
+        tenant, name = outside(item_id)
+        msg = f"{topics.items} holds no item {name!r}" + (f" of {tenant}" if tenant else "")
         raise Halt(msg)
     hearing = Hearing(config.language, config.agreement)
     for _, record in read_topic(kafka, topics.reviews):
-        hear(hearing, record, item_id)
+        hear(hearing, record, item_id, tenants)
     return facts_of(item, reason, hearing.heard(item_id))
 
 
@@ -50,27 +58,33 @@ def read_facts_from(path: Path, item_id: str, reason: str) -> Facts:
     return facts_of(item, reason)
 
 
-def newest(records: Iterable[Record], item_id: str) -> Item | None:
+def newest(
+    records: Iterable[Record], item_id: str, tenants: Collection[str] = ONE_SHOP
+) -> Item | None:
     """The newest state of an item, `None` if it was deleted or never there."""
     found: Item | None = None
+    key = item_key(*outside(item_id)).encode()
     for record in records:
         if record.value is None:
-            if record.key == item_id.encode():
+            if record.key == key:
                 found = None
             continue
         try:
-            item = parse_item(record)
+            item = parse_item(record, tenants)
         except BadRecord:
             continue
-        if item.item_id == item_id:
+        if inside(item.tenant, item.item_id) == item_id:
             found = item
     return found
 
 
-def hear(hearing: Hearing, record: Record, item_id: str) -> None:
+def hear(
+    hearing: Hearing, record: Record, item_id: str, tenants: Collection[str] = ONE_SHOP
+) -> None:
     """Take in a record of `reviews`, if it is of the item and can be read."""
     try:
-        event = parse_event("reviews", record.value, "", record.timestamp, record.timestamp)
+        at_ms = record.timestamp
+        event = parse_event("reviews", record.value, "", at_ms, at_ms, tenants=tenants)
     except BadRecord:
         return
     if event.item_id == item_id:

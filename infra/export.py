@@ -22,8 +22,9 @@ from stream.batching import Record
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord
-from stream.forget import parse_forget
+from stream.forget import parse_forget, whom
 from stream.letters import read_letter
+from stream.tenants import outward, tenant_of
 from stream.topics import Topics
 
 CHANGELOG = "ingest-profile-profiles-changelog"
@@ -32,17 +33,18 @@ CHANGELOG = "ingest-profile-profiles-changelog"
 def export_user(
     user_id: str, kafka: KafkaConfig, store: OnlineStore, clock: Clock
 ) -> dict[str, Any]:
-    """Gather what is known of a user.
+    """Gather what is known of a user, given by the whole id.
 
     Returns
     -------
     dict
         `state`: the profile as it is kept, `features`: the row that serving reads, `records`: what
-        the topics still hold, by topic, `dead_letters`, and `to_be_forgotten`.
+        the topics still hold, by topic, `dead_letters`, and `to_be_forgotten`. All ids are as the
+        user's shop knows them.
     """
     topics = Topics(kafka.topic_prefix)
     row = store.read([user_id])[0]
-    return {
+    known = {
         "user_id": user_id,
         "exported_ms": clock.now_ms(),
         "state": _state(user_id, kafka),
@@ -66,6 +68,11 @@ def export_user(
             _asked(placed.record) == user_id for placed in read_topic(kafka, topics.forget)
         ),
     }
+    tenant = tenant_of(user_id)
+    if tenant:
+        known["tenant"] = tenant
+    found: dict[str, Any] = json.loads(outward(json.dumps(known).encode(), tenant))
+    return found
 
 
 def knows_nothing(known: dict[str, Any]) -> bool:
@@ -81,7 +88,7 @@ def summary(known: dict[str, Any]) -> list[str]:
     ...          "dead_letters": [], "to_be_forgotten": False})
     ['user ann', 'nothing is known of this user']
     """
-    lines = [f"user {known['user_id']}"]
+    lines = [f"user {known['user_id']}" + (f" of {known['tenant']}" if "tenant" in known else "")]
     state, row = known["state"], known["features"]
     if row and row["words"]:
         lines.append(f"in words  {row['words']}")
@@ -138,7 +145,7 @@ def _is_of(user_id: str, record: Record) -> bool:
 
 def _asked(record: Record) -> str | None:
     try:
-        return parse_forget(record).user_id
+        return whom(parse_forget(record))
     except BadRecord:
         return None
 

@@ -42,8 +42,9 @@ from infra.topic_admin import connect, partition_counts
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Halt, Unavailable
 from stream.events import Forget, json_encode
-from stream.forget import parse_forget
+from stream.forget import parse_forget, whom
 from stream.publish import partition_of
+from stream.tenants import outside
 from stream.topics import RAW_EVENT_TOPICS, Topics
 
 CARRIERS = (
@@ -133,7 +134,7 @@ class Forgetting:
         self._outcome = Outcome()
 
     def run(self, users: Collection[str]) -> Outcome:
-        """Forget users, and all others whom `forget` still names."""
+        """Forget users, by their whole ids, and all others whom `forget` still names."""
         started_s = time.monotonic()
         with connect(self._kafka) as admin:
             self._check_topics(admin)
@@ -174,7 +175,9 @@ class Forgetting:
         sender = Sender(self._kafka)
         try:
             for user_id in users:
-                sender.send("forget", user_id.encode(), json_encode(Forget(user_id=user_id)))
+                tenant, name = outside(user_id)
+                asked = Forget(user_id=name, tenant=tenant or msgspec.UNSET)
+                sender.send("forget", user_id.encode(), json_encode(asked))
             sender.flush()
         finally:
             sender.close()
@@ -184,7 +187,7 @@ class Forgetting:
         users = set()
         for _, record in read_topic(self._kafka, self._topics.forget):
             try:
-                users.add(parse_forget(record).user_id)
+                users.add(whom(parse_forget(record)))
             except BadRecord:
                 continue  # the profile has made a dead letter of it
         return users

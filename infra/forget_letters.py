@@ -6,6 +6,8 @@ the copies, and a replay takes letters of one record for one anyway.
 
 >>> whose(b'{"user_id": "ann", "ts": "never"}', (), frozenset({"ann"}))
 True
+>>> whose(b'{"user_id": "ann", "tenant": "acme"}', (), frozenset({"ann"}))
+False
 >>> whose(b'{"user_id": "bob", "text": "for ann"}', (), frozenset({"ann"}))
 False
 >>> whose(b'{"user_id": "ann", ', (), frozenset({"ann"})), whose(b"joanna", (), frozenset({"ann"}))
@@ -20,6 +22,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
@@ -28,13 +31,22 @@ from infra.demo.reading import read_topic
 from infra.forget_topics import roll
 from stream.batching import Record
 from stream.connect import KafkaConfig
-from stream.deadletter import readable_ids
 from stream.errors import Unavailable
 from stream.events import decode_example
 from stream.outgoing import Header
+from stream.parse import MAX_WHOLE_CHARS
+from stream.tenants import inside, plain
 from stream.topics import Topics
 
 FLUSH_TIMEOUT_S = 60.0
+
+
+class _Named(msgspec.Struct):
+    user_id: Any = None
+    tenant: Any = None
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 class Letters(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +67,8 @@ def whose(
     """Whether a letter is about one of the users, or may be.
 
     A letter that names its user is that user's. One that can't be read is taken for a user's where
-    the id stands in it as a word of its own, in the value, the key or a header.
+    the id stands in it as a word of its own, in the value, the key or a header: of a tenant's user
+    the id alone is enough.
     """
     user_id = user_of(value)
     if user_id is not None:
@@ -65,12 +78,15 @@ def whose(
 
 
 def user_of(value: bytes | None) -> str | None:
-    """The user whom a record names, be it JSON or an example."""
-    user_id, _ = readable_ids(value)
-    if user_id is None:
-        with contextlib.suppress(msgspec.DecodeError):
-            return decode_example(value or b"").user_id
-    return user_id
+    """The user whom a record names, by the whole id, be it JSON or an example."""
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+        named = _decode_named(value or b"")
+        if isinstance(named.user_id, str) and 0 < len(named.user_id) <= MAX_WHOLE_CHARS:
+            tenant = named.tenant if isinstance(named.tenant, str) else ""
+            return inside(tenant, named.user_id)
+    with contextlib.suppress(msgspec.DecodeError):
+        return decode_example(value or b"").user_id
+    return None
 
 
 def keep_others(kafka: KafkaConfig, admin: KafkaAdminClient, users: frozenset[str]) -> Letters:
@@ -134,11 +150,12 @@ def _patterns(users: frozenset[str]) -> Sequence[re.Pattern[bytes]]:
     """The ids as words of their own, as UTF-8 and as JSON escapes them."""
     words = set()
     for user_id in users:
-        words |= {user_id.encode(), json.dumps(user_id)[1:-1].encode()}
+        for word in {user_id, plain(user_id)}:
+            words |= {word.encode(), json.dumps(word)[1:-1].encode()}
     ordered = sorted(words)
     some = [ordered[n : n + _IDS_PER_PATTERN] for n in range(0, len(ordered), _IDS_PER_PATTERN)]
-    edge = rb"[A-Za-z0-9_-]"
+    before, after = rb"[A-Za-z0-9_\x1f-]", rb"[A-Za-z0-9_-]"
     return [
-        re.compile(rb"(?<!%b)(?:%b)(?!%b)" % (edge, b"|".join(map(re.escape, part)), edge))
+        re.compile(rb"(?<!%b)(?:%b)(?!%b)" % (before, b"|".join(map(re.escape, part)), after))
         for part in some
     ]

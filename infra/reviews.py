@@ -27,6 +27,7 @@ class Doubted(msgspec.Struct, frozen=True, kw_only=True):
     sentiment: str
     stars: float | None
     text: str
+    tenant: str = ""
 
 
 def most_doubted(readings: Iterable[Reading], newest: int, rated: bool) -> list[Reading]:
@@ -44,7 +45,7 @@ def most_doubted(readings: Iterable[Reading], newest: int, rated: bool) -> list[
     >>> [one.event_id for one in most_doubted(given, 5, rated=True)]
     ['b', 'a', 'c']
     """
-    last = {one.event_id: one for one in readings}
+    last = {(one.tenant, one.user_id, one.event_id): one for one in readings}
     wanted = (one for one in last.values() if rated or one.stars is None)
     return heapq.nlargest(newest, wanted, key=lambda one: (one.doubt, one.event_id))
 
@@ -64,7 +65,7 @@ def doubted(kafka: KafkaConfig, newest: int, rated: bool) -> list[Doubted]:
         rated,
     )
     events = _events_of(kafka, found)
-    return [_doubted(one, events.get(one.event_id)) for one in found]
+    return [_doubted(one, events.get((one.partition, one.offset))) for one in found]
 
 
 def _doubted(reading: Reading, event: Event | None) -> Doubted:
@@ -77,13 +78,14 @@ def _doubted(reading: Reading, event: Event | None) -> Doubted:
         sentiment=reading.sentiment,
         stars=reading.stars,
         text=" · ".join(part for part in words if part),
+        tenant=reading.tenant or "",
     )
 
 
-def _events_of(kafka: KafkaConfig, readings: Iterable[Reading]) -> Mapping[str, Event]:
-    """By their ids, the events that were read, of those that are still there."""
+def _events_of(kafka: KafkaConfig, readings: Iterable[Reading]) -> Mapping[tuple[int, int], Event]:
+    """By their places, the events that were read, of those that are still there."""
     topic = Topics(kafka.topic_prefix).events
-    found: dict[str, Event] = {}
+    found: dict[tuple[int, int], Event] = {}
     consumer = open_reader(kafka)
     try:
         for reading in readings:
@@ -97,7 +99,7 @@ def _events_of(kafka: KafkaConfig, readings: Iterable[Reading]) -> Mapping[str, 
                 fetched = consumer.poll(timeout_ms=POLL_MS, max_records=1).get(partition, ())
                 if fetched:
                     if fetched[0].offset == reading.offset:
-                        found[reading.event_id] = decode_event(fetched[0].value)
+                        found[partition.partition, reading.offset] = decode_event(fetched[0].value)
                     break
     finally:
         consumer.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.commands.options import settings_options
+from infra.commands.options import checked_tenant, settings_options, tenant_option
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -23,6 +23,7 @@ Examples:
 )
 @click.argument("item_id", metavar="ITEM")
 @settings_options("bootstrap_servers", "prefix")
+@tenant_option
 @click.option(
     "--item-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -38,6 +39,7 @@ def describe(
     item_id: str,
     settings: Settings,
     *,
+    tenant: str,
     item_file: Path | None,
     reason: str,
     sentences: int,
@@ -55,12 +57,16 @@ def describe(
     from infra.logs import escaped
     from learner.config import LearnerConfig
     from stream.connect import KafkaConfig
+    from stream.tenants import TenantsConfig, inside
 
     config = settings.section(LearnerConfig)
     if item_file is not None:
         facts = read_facts_from(item_file, item_id, reason)
     else:
-        facts = read_facts(settings.section(KafkaConfig), item_id, reason, config.texts)
+        whole = inside(checked_tenant(settings, tenant), item_id)
+        known = settings.section(TenantsConfig).known
+        kafka = settings.section(KafkaConfig)
+        facts = read_facts(kafka, whole, reason, config.texts, known)
     if check is not None:
         found = faults_of(check, facts, config.texts)
         for fault in found:

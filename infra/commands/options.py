@@ -23,6 +23,30 @@ _SHORTCUTS = {
 """Options that are a shorter way to write `--set`."""
 
 
+tenant_option = click.option(
+    "--tenant", default="", metavar="NAME", help="The shop whose it is, of `tenants.names`."
+)
+"""For commands about a user or an item of one shop; `checked_tenant` checks it."""
+
+
+def checked_tenant(settings: Settings, tenant: str) -> str:
+    """The tenant itself, if the settings name it.
+
+    Raises
+    ------
+    click.BadParameter
+        If they don't.
+    """
+    from stream.tenants import TenantsConfig
+
+    known = settings.section(TenantsConfig).known
+    if tenant and tenant not in known:
+        names = ", ".join(sorted(known)) or "none is set"
+        msg = f"{tenant!r} is not one of `tenants.names` ({names})"
+        raise click.BadParameter(msg, param_hint="--tenant")
+    return tenant
+
+
 def settings_options(*shortcuts: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command `--config`, `--set` and some shortcuts; it receives `settings` instead."""
 

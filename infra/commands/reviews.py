@@ -47,6 +47,7 @@ def uncertain(settings: Settings, newest: int, rated: bool, as_json: bool) -> No
             continue
         stars = "no stars" if one.stars is None else f"{one.stars:g} stars"
         reads = f"reads like {one.rating:.1f}, {one.sentiment}"
-        click.echo(escaped(f"doubt {one.doubt:.2f}  {one.item_id}  {stars}, {reads}: {one.text}"))
+        item = f"{one.item_id} of {one.tenant}" if one.tenant else one.item_id
+        click.echo(escaped(f"doubt {one.doubt:.2f}  {item}  {stars}, {reads}: {one.text}"))
     if not found:
         click.echo("no review without stars has been read yet; --rated shows the others", err=True)

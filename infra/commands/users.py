@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.commands.options import settings_options
+from infra.commands.options import checked_tenant, settings_options, tenant_option
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 Examples:
   tidemill forget ada bob
   tidemill forget --from-file leaving.txt --yes
+  tidemill forget ada --tenant acme
   tidemill forget --yes          finish what was begun, or what is on the topic `forget`"""
 )
 @click.argument("user_ids", metavar="[USER]...", nargs=-1)
 @settings_options("bootstrap_servers", "prefix")
+@tenant_option
 @click.option(
     "--from-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -47,6 +49,7 @@ Examples:
 def forget(  # noqa: PLR0913, PLR0917 - one per option
     user_ids: tuple[str, ...],
     settings: Settings,
+    tenant: str,
     from_file: Path | None,
     keep_records: bool,
     ignored: tuple[str, ...],
@@ -66,7 +69,9 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
     from features.outcomes import OutcomesConfig
     from infra.forget import Forgetting, Options
     from stream.connect import KafkaConfig
+    from stream.tenants import inside
 
+    checked_tenant(settings, tenant)
     users = [*user_ids, *(_lines(from_file) if from_file else ())]
     for user_id in users:
         _check(user_id)
@@ -88,7 +93,7 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
             f"Forget {len(users):,} users, and remove these records once they are read?",
             abort=True,
         )
-    outcome = forgetting.run(users)
+    outcome = forgetting.run([inside(tenant, user_id) for user_id in users])
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(outcome)))
     else:
@@ -98,8 +103,9 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
 @click.command(epilog="Example: tidemill user ada --export > ada.json")
 @click.argument("user_id", metavar="ID")
 @settings_options("data_dir", "bootstrap_servers", "prefix")
+@tenant_option
 @click.option("--export", "as_json", is_flag=True, help="Everything, as one JSON document.")
-def user(user_id: str, settings: Settings, as_json: bool) -> None:
+def user(user_id: str, settings: Settings, tenant: str, as_json: bool) -> None:
     """Show what is known of a user: state, features, records, dead letters."""
     from features.store_feast import FeastStore
     from infra.export import export_user, summary
@@ -107,11 +113,13 @@ def user(user_id: str, settings: Settings, as_json: bool) -> None:
     from infra.wiring import store_config
     from stream.clock import SystemClock
     from stream.connect import KafkaConfig
+    from stream.tenants import inside
 
     _check(user_id)
+    whole = inside(checked_tenant(settings, tenant), user_id)
     store = FeastStore(store_config(settings))
     try:
-        known = export_user(user_id, settings.section(KafkaConfig), store, SystemClock())
+        known = export_user(whole, settings.section(KafkaConfig), store, SystemClock())
     finally:
         store.close()
     if as_json:

@@ -68,3 +68,27 @@ def test_many_users_are_looked_for_at_once() -> None:
     users = frozenset(f"{Random(n).getrandbits(64):016x}" for n in range(1_300))
     assert all(whose(b'{"broken": "%b' % user.encode(), (), users) for user in list(users)[::100])
     assert not whose(b'{"broken": "0123456789abcdef', (), users)
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "theirs"),
+    [
+        (b'{"user_id": "ada", "tenant": "acme"}', None, True),
+        (b'{"user_id": "acme\\u001fada"}', None, True),
+        (b'{"user_id": "ada"}', b"ada", False),
+        (b'{"user_id": "ada", "tenant": "brew"}', b"ada", False),
+        (b'{"user_id": "brew\\u001fada"}', None, False),
+        (None, b"acme\x1fada", True),
+        (None, b"brew\x1fada", False),
+        (b'{"user_id": "ada", ', None, True),  # whose it was can't be told
+    ],
+)
+def test_a_user_of_one_shop_is_not_the_user_of_another(
+    value: bytes | None, key: bytes | None, theirs: bool
+) -> None:
+    assert whose(value, (), frozenset({"acme\x1fada"}), key) is theirs
+
+
+@pytest.mark.parametrize("key", [b"acme\x1fada", b"brew\x1fada"])
+def test_nor_is_the_one_of_the_shop_without_a_name(key: bytes) -> None:
+    assert not whose(None, (), frozenset({"ada"}), key)
