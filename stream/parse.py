@@ -48,7 +48,7 @@ MAX_CATEGORY_LEVELS = 16
 MAX_IMAGE_VECTOR = 8_192
 MAX_ATTRIBUTES = 512
 MAX_ATTRIBUTE_NAME = 128
-MAX_ATTRIBUTE_CHARS = 2_000
+MAX_ATTRIBUTE_CHARS = 10_000
 MAX_ATTRIBUTES_CHARS = 65_536
 """Names and values of an item's attributes together: every serving process keeps them."""
 

@@ -1,0 +1,30 @@
+"""Sentences stand where they say they stand, whatever people write."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from learner.answers.sentences import sentences
+
+_WORD = re.compile("[A-Za-z0-9]{2}")
+
+_TEXTS = st.one_of(
+    st.text(max_size=600),
+    st.text(alphabet="ab .!?\n。！，,A1('\"", max_size=900),
+)
+
+
+@given(_TEXTS)
+@settings(max_examples=200, deadline=None)
+def test_spans_follow_each_other_and_leave_out_only_what_says_nothing(text: str) -> None:
+    at = 0
+    for span in sentences(text):
+        assert at <= span.start < span.end <= len(text)
+        assert _WORD.search(text[at : span.start]) is None
+        assert span.of(text) == span.of(text).strip()
+        assert len(span.of(text)) <= 400
+        at = span.end
+    assert _WORD.search(text[at:]) is None
