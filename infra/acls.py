@@ -3,13 +3,20 @@
 >>> for right in rights("serving", "tidemill."):
 ...     print(right.kind, right.name, *right.operations)
 topic tidemill.requests read
+topic tidemill.documents read
+topic tidemill.reviews read
+topic tidemill.conversations read
 topic tidemill.examples read
 topic tidemill.item-vectors read
 topic tidemill.adapters read
 topic tidemill.calibrations read
+topic tidemill.ad-spending read
 topic tidemill.outcomes read
 topic tidemill.forget read
 topic tidemill.recommendations write
+topic tidemill.conversations write
+topic tidemill.hand-overs write
+topic tidemill.ad-spending write
 topic tidemill.dead-letters write
 group tidemill.serving read
 topic tidemill.recommendations read
@@ -45,6 +52,7 @@ class Right(NamedTuple):
 _READS = {
     "ingest-profile": (
         *RAW_EVENT_TOPICS,
+        "documents",
         "events",
         "readings",
         "recommendations",
@@ -54,10 +62,14 @@ _READS = {
     "learner": ("items", "examples", "outcomes", "item-vectors", "calibrations", "forget"),
     "serving": (
         "requests",
+        "documents",
+        "reviews",
+        "conversations",
         "examples",
         "item-vectors",
         "adapters",
         "calibrations",
+        "ad-spending",
         "outcomes",
         "forget",
     ),
@@ -74,7 +86,13 @@ _WRITES = {
         "forget",
     ),
     "learner": ("readings", "item-vectors", "adapters", "calibrations", "dead-letters"),
-    "serving": ("recommendations", "dead-letters"),
+    "serving": (
+        "recommendations",
+        "conversations",
+        "hand-overs",
+        "ad-spending",
+        "dead-letters",
+    ),
 }
 
 _CHANGELOGS = ("read", "write", "create", "describe_configs")

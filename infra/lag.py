@@ -17,7 +17,7 @@ COORDINATOR_WAIT_S = 10.0
 """A broker makes its topic of offsets when it is first asked: under a second here."""
 
 READS: Mapping[str, tuple[str, ...]] = {
-    "ingest-profile": (*RAW_EVENT_TOPICS, "events", "readings", "forget"),
+    "ingest-profile": (*RAW_EVENT_TOPICS, "documents", "events", "readings", "forget"),
     "learner": ("items", "examples", "forget"),
     "serving": ("requests",),
 }

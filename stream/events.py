@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from stream.asked import Answer
+
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 """An identifier: 1 to 256 characters. Control characters are refused when it is parsed."""
 
@@ -133,6 +135,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     With a `query` it is a search. `sort`, `offset` (of this page's first item), `facets` (count
     categories and brands), `suggest` (complete the query instead) and `explain` are about that.
+    With a `question` it asks what the shop knows, of `context_item` where there is one; questions
+    of one `conversation_id` of a user build on each other.
     """
 
     request_id: Id
@@ -147,6 +151,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     facets: bool = False
     suggest: bool = False
     explain: bool = False
+    question: Annotated[str, Meta(min_length=1, max_length=2_000)] | None = None
+    conversation_id: Id | None = None
     tenant: Tenant = msgspec.UNSET
 
 
@@ -368,10 +374,11 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: float
 
 
-AnswerPath = Literal["model", "cold_user", "no_model", "empty_catalogue", "expired"]
+AnswerPath = Literal["model", "cold_user", "no_model", "empty_catalogue", "expired", "answer"]
 """Which way an answer was made: the whole model, without a history, without a model, or empty.
 
-`expired` is an empty answer to a request that waited too long for a list.
+`expired` is an empty answer to a request that waited too long for a list; `answer` one to a
+question that asks for no list.
 """
 
 
@@ -423,6 +430,7 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     timings: Timings | None = None
     tenant: Tenant = msgspec.UNSET
     search: Searched | msgspec.UnsetType = msgspec.UNSET
+    answer: Answer | msgspec.UnsetType = msgspec.UNSET
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -457,6 +465,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     def taken(self) -> bool:
         """Whether the shopper clicked the item, or went further."""
         return (self.clicked_ms, self.carted_ms, self.bought_ms) != (None, None, None)
+
+
+class AdSpend(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `ad-spending`: what an ad has spent on a day.
+
+    `day` counts from 1970 in UTC. Each partition of `requests` has a figure of its own; their sum
+    is what is held against the ad's budget. `item_id` carries its tenant.
+    """
+
+    item_id: str
+    partition: int
+    day: int
+    spent: float
 
 
 class WaitingClick(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -503,3 +524,4 @@ decode_adapter = msgspec.json.Decoder(AdapterVersion).decode
 decode_recommendation = msgspec.json.Decoder(Recommendation).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
 decode_calibrated = msgspec.msgpack.Decoder(Calibrated).decode
+decode_ad_spend = msgspec.json.Decoder(AdSpend).decode

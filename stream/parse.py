@@ -309,6 +309,8 @@ def parse_request(record: Record, tenants: Collection[str] = ONE_SHOP) -> Reques
     check_id("user_id", request.user_id)
     if request.context_item is not None:
         check_id("context_item", request.context_item)
+    if request.conversation_id is not None:
+        check_id("conversation_id", request.conversation_id)
     low, high = request.filters.price_min, request.filters.price_max
     if low is not None and high is not None and low > high:
         wanted = f"at least price_min, which is {low}"

@@ -41,6 +41,11 @@ WANTED = {
     "k": "a whole number from 1 to 200",
     "surface": "text of at most 64 characters",
     "query": "text of at most 1000 characters",
+    "question": "text of 1 to 2000 characters",
+    "conversation_id": ID_WANTED,
+    "document_id": ID_WANTED,
+    "language": "a language's code, such as en",
+    "url": "text of at most 2000 characters",
     "filters": "an object",
     "tenant": "the name of a tenant",
 }

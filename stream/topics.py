@@ -4,7 +4,8 @@
 >>> topics.clicks
 'shop.clicks'
 >>> [spec.name for spec in SPECS if spec.compacted]
-['items', 'profiles', 'item-vectors', 'adapters', 'calibrations']
+['items', 'documents', 'profiles', 'item-vectors', 'adapters', 'conversations', 'calibrations', \
+'ad-spending']
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from stream import events
+from stream import asked, events
 
 DAY_MS = 86_400_000
 
@@ -58,6 +59,14 @@ SPECS: tuple[TopicSpec, ...] = (
     TopicSpec("purchases", "any", "purchases", events.Purchase, "the shop"),
     TopicSpec("reviews", "any", "ratings and review texts", events.Review, "the shop"),
     TopicSpec("items", "item_id", "the catalogue", events.Item, "the shop", compacted=True),
+    TopicSpec(
+        "documents",
+        "document_id",
+        "policies, answers, manuals",
+        asked.Document,
+        "the shop",
+        compacted=True,
+    ),
     TopicSpec("requests", "user_id", "who wants recommendations", events.Request, "the shop"),
     TopicSpec("events", "user_id", "one validated stream", events.Event, "ingest"),
     TopicSpec("examples", "user_id", "events with their history", events.Example, "profile"),
@@ -97,6 +106,21 @@ SPECS: tuple[TopicSpec, ...] = (
         "serving",
     ),
     TopicSpec(
+        "conversations",
+        "user_id",
+        "what users asked lately, and look for",
+        asked.Conversations,
+        "serving",
+        compacted=True,
+    ),
+    TopicSpec(
+        "hand-overs",
+        "user_id",
+        "questions that a person has to answer",
+        asked.HandOver,
+        "serving",
+    ),
+    TopicSpec(
         "outcomes",
         "user_id",
         "what became of each item that was shown",
@@ -109,6 +133,14 @@ SPECS: tuple[TopicSpec, ...] = (
         "what scores are worth: the probability of a click",
         events.Calibrated,
         "learner",
+        compacted=True,
+    ),
+    TopicSpec(
+        "ad-spending",
+        "partition/item_id",
+        "what ads have spent today",
+        events.AdSpend,
+        "serving",
         compacted=True,
     ),
     TopicSpec(
@@ -161,6 +193,7 @@ class Topics:
         self.purchases = f"{prefix}purchases"
         self.reviews = f"{prefix}reviews"
         self.items = f"{prefix}items"
+        self.documents = f"{prefix}documents"
         self.requests = f"{prefix}requests"
         self.events = f"{prefix}events"
         self.examples = f"{prefix}examples"
@@ -170,8 +203,11 @@ class Topics:
         self.item_vectors = f"{prefix}item-vectors"
         self.adapters = f"{prefix}adapters"
         self.recommendations = f"{prefix}recommendations"
+        self.conversations = f"{prefix}conversations"
+        self.hand_overs = f"{prefix}hand-overs"
         self.outcomes = f"{prefix}outcomes"
         self.calibrations = f"{prefix}calibrations"
+        self.ad_spending = f"{prefix}ad-spending"
         self.dead_letters = f"{prefix}dead-letters"
         self.forget = f"{prefix}forget"
 
