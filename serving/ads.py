@@ -140,7 +140,9 @@ class Caps:
         return self._shown.get(user_id, {}).get(item_id, 0) < self.most
 
     def take(self, user_id: str, item_id: str, now_ms: int) -> bool:
-        """Count a show; false where there were too many."""
+        """Count a show; false where there were too many. Of nobody, nothing is kept."""
+        if not user_id:
+            return True
         if not self.allows(user_id, item_id, now_ms):
             return False
         of = self._shown.setdefault(user_id, {})
@@ -267,6 +269,10 @@ class Desk:
             self.caps.take(user_id, one.item_id, now_ms)
         self._sold[key] = (user_id, partition, won)
         return won
+
+    def sold(self) -> list[Won]:
+        """All places that are sold in lists that aren't out yet."""
+        return [one for _, _, won in self._sold.values() for one in won]
 
     def out(self) -> None:
         """Take note that all lists and what they cost are out."""

@@ -31,6 +31,7 @@ from kafka.structs import TopicPartition
 
 from features.catalog import Catalog
 from features.store import OnlineStore
+from serving.ad_books import AdBooks
 from serving.answer import ROLE, Answerer, Replies, Taken, Work
 from serving.backlog import Backlog
 from serving.config import ServingConfig
@@ -157,6 +158,7 @@ class ServingLoop:
             recommenders=who,
             searches=self._shops.searches,
         )
+        self._ads = AdBooks(kafka, config, who, self._clock) if config.ads else None
         self._backlog = Backlog(config, self._topics.requests, self._clock)
         self._recent = RecentReader(kafka, config.repeat_window_s)
         self._outbox = Outbox(kafka, config)
@@ -196,7 +198,7 @@ class ServingLoop:
             _log.info("stopped while waiting; what was in hand is answered after the next start")
         finally:
             ROLE_READY.set(0)
-            for part in (inbox, self._outbox, self._clicks, *readers):
+            for part in (inbox, self._outbox, self._clicks, self._ads, *readers):
                 if part is not None:
                     with contextlib.suppress(KafkaError):
                         part.close()
@@ -226,8 +228,9 @@ class ServingLoop:
             if changed:
                 self._shops.count_items()
             self._shops.follow_search()
-            if self._clicks is not None:
-                self._clicks.follow()
+            for reads in (self._clicks, self._ads):
+                if reads is not None:
+                    reads.follow()
         self._shops.swap_models()
 
     def _follow_forget(self, leaving: BroadcastReader) -> None:
@@ -278,6 +281,8 @@ class ServingLoop:
         return records
 
     def _recall(self) -> None:
+        if self._ads is not None:
+            self._ads.load()
         recent = self._answerer.recent
         count = self._recent.catch_up(recent.keep_record, self._clock.now_ms(), _RECALL_SLICE_S)
         self._answerer.forget()
@@ -289,6 +294,8 @@ class ServingLoop:
             self._topics.dead_letters: work.refused,
             self._topics.recommendations: replies.answers,
         }
+        if self._ads is not None:
+            records[self._ads.topic] = self._ads.spent()
         tried = False
 
         def once() -> None:
@@ -301,6 +308,8 @@ class ServingLoop:
         self._insist(once)
         inbox.done(offsets)
         self._answerer.sent(replies)
+        if self._ads is not None:
+            self._ads.out()
         self._committed_s = self._clock.monotonic_s()
 
     def _held(self) -> dict[TopicPartition, int]:
@@ -320,6 +329,8 @@ class ServingLoop:
         """Forget what was in hand, and come back to the group as a new member."""
         self._backlog.drop(None)
         self._answerer.debounce.drop(None)
+        if self._ads is not None:
+            self._ads.give_up()
         with contextlib.suppress(KafkaError):
             inbox.close()
 

@@ -157,6 +157,26 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "came with the catalogue's first load is not new. 0: none",
         ),
     ] = 0.05
+    ads: Annotated[
+        bool,
+        Meta(
+            description="sell places to items of the kind `ad`; needs outcomes.on, without which "
+            "nobody knows how often they are clicked"
+        ),
+    ] = False
+    ad_places: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=200)], ...],
+        Meta(
+            description="places of each list that are sold, from 1; none: those of the surface `ads`"
+        ),
+    ] = ()
+    ad_reserve: Annotated[
+        float,
+        Meta(ge=0, description="what showing an ad must be worth at least, in the shop's money"),
+    ] = 0.0
+    ads_per_user: Annotated[
+        int, Meta(ge=1, description="how often a user is shown the same ad in a day (UTC)")
+    ] = 10
     new_item_s: Annotated[
         float, Meta(ge=0, description="how long an item is called new after it arrived")
     ] = 7 * DAY_S

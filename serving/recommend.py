@@ -115,6 +115,20 @@ class Speaks(Protocol):
         """One sentence for each item with its reason."""
 
 
+class Sells(Protocol):
+    """Who puts ads into lists, as `serving.sponsored.Sponsored` does."""
+
+    def into(
+        self,
+        asks: Sequence[Ask],
+        lists: Sequence[tuple[RecommendedItem, ...]],
+        histories: Sequence[Sequence[Step]],
+        ranker: Ranker,
+        now_ms: int,
+    ) -> list[tuple[RecommendedItem, ...]]:
+        """The lists of a micro-batch with their ads."""
+
+
 class Recommender:
     """Makes lists with the ranker that is in use; `ranker` may be replaced between two batches."""
 
@@ -131,6 +145,7 @@ class Recommender:
         self._config = config
         self._clock = clock
         self._speaker = speaker
+        self.sponsored: Sells | None = None
         self._newest_ms = 0
         self._explorer, self._new_items = Explorer(config.explore_share), NewItems(index.catalog)
 
@@ -207,6 +222,10 @@ class Recommender:
                 scores_P = _fill_scores(scores_P, len(rows_P))
             lists.append((rows_P, scores_P))
         made = self._items(lists, histories, known)
+        if self.sponsored is not None:
+            made = self.sponsored.into(asks, made, histories, self.ranker, now_ms)
+        else:
+            made = [() if ask.kind == "ad" else one for ask, one in zip(asks, made, strict=True)]
         return [
             self._answer(ask, items, path, user)
             for ask, items, path, user in zip(asks, made, paths, features, strict=True)
@@ -259,9 +278,7 @@ class Recommender:
     ) -> Recommendation:
         """An answer of rows that were chosen elsewhere, with reasons."""
         known = user if ask.personal else None
-        path = answer_path(
-            offered=self.index.offered, version=self.ranker.version, features=known
-        )
+        path = answer_path(offered=self.index.offered, version=self.ranker.version, features=known)
         history = _history(known, ask.context_item, self.event_time_ms([user]))
         [items] = self._items([(rows_P, scores_P)], [history], [known])
         return self._answer(ask, items, path, user)

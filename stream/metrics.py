@@ -121,6 +121,12 @@ CALIBRATION_RATIO = Gauge(
     ["surface"],
     registry=REGISTRY,
 )
+ADS_SHOWN = Counter("tidemill_ads_shown_total", "Ads in lists that are out.", registry=REGISTRY)
+ADS_SPENT = Counter(
+    "tidemill_ads_spent_total",
+    "What ads in lists that are out have paid, in the shop's money.",
+    registry=REGISTRY,
+)
 PROFILE_TEXTS = Counter(
     "tidemill_profile_texts_total",
     "Users described in words. A rise follows new users and interest shifts.",

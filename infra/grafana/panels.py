@@ -218,6 +218,19 @@ STREAM = Row(
             unit="ops",
         ),
         Panel(
+            "Ads shown",
+            "Ads in lists, where `serving.ads` is set. A fall means that budgets are spent, that "
+            "bids are below the reserve, or that fewer lists are asked for.",
+            (Query(rate("tidemill_ads_shown_total"), "shown"),),
+            unit="ops",
+        ),
+        Panel(
+            "Money spent on ads, per second",
+            "What ads pay for being shown, by the second prices of their places. It is even over "
+            "the day where budgets are what limits it.",
+            (Query(rate("tidemill_ads_spent_total"), "spent"),),
+        ),
+        Panel(
             "Calibration error by surface",
             "How far predicted and observed clicks lie apart, as a share of shown items, where "
             "`outcomes.on` is set. Above 0.01 the clicks' probabilities, and what ads are worth "

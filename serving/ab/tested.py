@@ -53,7 +53,7 @@ class TestedRecommender(Recommender):
             zip(self._dealt.config.arms, self._arms, strict=True)
         ):
             mine = [at for at, dealt in enumerate(numbers) if dealt == number]
-            arm.ranker = self.ranker
+            arm.ranker, arm.sponsored = self.ranker, self.sponsored
             made = arm.answer_many(
                 [_as_told(asks[at], variant) for at in mine], [features[at] for at in mine]
             )
