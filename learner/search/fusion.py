@@ -32,6 +32,7 @@ FEATURES = (
     "words",
     "all_words",
     "meaning",
+    "alike",
     "category",
     "popular",
     "personal",
@@ -40,11 +41,11 @@ FEATURES = (
     "brand",
     "price",
 )
-"""What a found item is described by; the first five know nothing of who asks."""
+"""What a found item is described by; the first six know nothing of who asks."""
 
-PLAIN = 5
+PLAIN = 6
 
-PRIOR: tuple[float, ...] = (6.0, 3.0, 6.0, 1.0, 0.3, 0.7, 0.5, 0.5, 0.3, 0.1)
+PRIOR: tuple[float, ...] = (3.0, 3.0, 9.0, 3.0, 0.3, 0.2, 0.6, 0.5, 0.5, 0.2, 0.1)
 """Before any click: of the plain ones what served best where people rated what was found."""
 
 Query = Literal["known", "short", "long"]
@@ -70,6 +71,9 @@ RATE, PLACE_RATE = 0.3, 0.05
 
 GATE_RATE, GATE_SHARE = 0.2, 1e-3
 """How fast the gate moves, and what of its weight goes back to both sides at each list."""
+
+MARGIN = 0.02
+"""What the personal sum has to gain at a list to open the gate, in nats: a tie keeps it shut."""
 
 
 class Arm(msgspec.Struct, kw_only=True):
@@ -218,7 +222,7 @@ class SearchHead:
         opened = self.state.gate[kind][who]
         if visitor == "cold":
             return losses[0]
-        self.state.gate[kind][who] = _moved(opened, losses[0], losses[1])
+        self.state.gate[kind][who] = _moved(opened, losses[0], losses[1] + MARGIN)
         return (1.0 - opened) * losses[0] + opened * losses[1]
 
     def _step(

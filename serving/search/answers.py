@@ -31,9 +31,6 @@ from stream.metrics import (
     SEARCHES,
 )
 
-SURFACE = "search"
-"""The surface of a request with a query, where it names none."""
-
 DIGITS = 3
 
 
@@ -81,7 +78,7 @@ class SearchAnswers:
             engine.Ask(query, ask.k, ask.filters, ask.sort, ask.offset),
             known,
             lambda rows_C: self._recommender.scores_of(ask, known, rows_C),
-            self._recommender.index.mask(ask.filters, ask.kind),
+            self._recommender.index.mask(ask.filters, "product"),
         )
         facets = self._facets(found.query, ask) if ask.facets else {}
         searched = Searched(

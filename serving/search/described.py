@@ -19,8 +19,11 @@ from serving.ranker import Rows
 
 Floats = NDArray[np.float32]
 
-CATEGORY_SHARPNESS = 5.0
-"""How much more the best of what was found says about the category that is meant."""
+MEANING = 3.0
+"""What meaning counts to words, before anything is learnt."""
+
+SHARPNESS, MIDDLE = 3.0, 10
+"""How much more the best of what was found says about what is meant, and how many say it."""
 
 MOST_SPREAD = 3.0
 """Scores of the model this many deviations from the mean count as far as any."""
@@ -55,8 +58,10 @@ def described(catalog: Catalog, rows_C: Rows, found: Evidence, user: UserFeature
     about[:, AT["meaning"]] = np.maximum(found.meaning, 0.0)
     items = [catalog.item(row) for row in rows_C.tolist()]
     leaves = [item.category[-1] if item.category else "" for item in items]
-    first_C = about[:, AT["words"]] + about[:, AT["all_words"]] + about[:, AT["meaning"]]
+    first_C = first_order(found)
     about[:, AT["category"]] = category_shares(leaves, first_C)
+    if found.meaning.any():
+        about[:, AT["alike"]] = alike(catalog.vectors[rows_C], first_C)
     about[:, AT["popular"]] = spread(found.common)
     if user is None or not user.events:
         return about
@@ -78,11 +83,30 @@ def described(catalog: Catalog, rows_C: Rows, found: Evidence, user: UserFeature
 
 def best_of(found: Evidence, count: int) -> NDArray[np.int64]:
     """Places of what words and meaning rank highest, in no order."""
-    first_C = found.words / max(float(found.words.max(initial=0.0)), 1e-9)
-    first_C = first_C + found.whole + np.maximum(found.meaning, 0.0)
+    first_C = first_order(found)
     if count >= len(first_C):
         return np.arange(len(first_C))
     return np.argpartition(-first_C, count)[:count]
+
+
+def first_order(found: Evidence) -> Floats:
+    """What words and meaning say together, before anything is learnt."""
+    words_C = found.words / max(float(found.words.max(initial=0.0)), 1e-9)
+    first_C: Floats = words_C + found.whole + MEANING * np.maximum(found.meaning, 0.0)
+    return first_C
+
+
+def alike(vectors_CE: Floats, score_C: Floats) -> Floats:
+    """How near each item is to the middle of the best ones: relevance feedback (Rocchio 1971).
+
+    A query of a word or two says little; what it finds first says more of what is meant.
+    """
+    best = np.argsort(-score_C, kind="stable")[:MIDDLE]
+    raised = np.exp(SHARPNESS * (score_C[best] - score_C[best[0]]))
+    middle_E = raised @ vectors_CE[best]
+    length = float(np.linalg.norm(middle_E))
+    likeness: Floats = np.maximum(vectors_CE @ (middle_E / max(length, 1e-9)), 0.0)
+    return likeness
 
 
 def category_shares(leaves: Sequence[str], score_C: Floats) -> Floats:
@@ -91,7 +115,7 @@ def category_shares(leaves: Sequence[str], score_C: Floats) -> Floats:
     >>> category_shares(["pots", "pots", "toys", ""], np.array([2, 2, 2, 2], np.float32)).round(2)
     array([0.5 , 0.5 , 0.25, 0.  ], dtype=float32)
     """
-    raised = np.exp(CATEGORY_SHARPNESS * (score_C - score_C.max()))
+    raised = np.exp(SHARPNESS * (score_C - score_C.max()))
     raised /= raised.sum()
     shares: dict[str, float] = {}
     for leaf, weight in zip(leaves, raised.tolist(), strict=True):

@@ -149,7 +149,7 @@ class Engine:
             return Ordered(
                 found.rows, scored, about, kind, visitor, query, before, found.total, spent
             )
-        rows, about = self._describe(found, query, mask, user, scores, parts)
+        rows, about = self._describe(found, query, user, mask=mask, scores=scores, parts=parts)
         scored = self.head.score(about, kind, visitor) if len(rows) else np.zeros(0)
         page = np.argsort(-scored, kind="stable")[ask.offset : ask.offset + ask.k]
         return Ordered(
@@ -173,8 +173,9 @@ class Engine:
         self,
         found: Found,
         query: str,
-        mask: Bools | None,
         user: UserFeatures | None,
+        *,
+        mask: Bools | None,
         scores: Scores | None,
         parts: dict[str, float],
     ) -> tuple[Rows, Floats]:
@@ -233,7 +234,8 @@ class Engine:
         documents = []
         for row in rows:
             item = catalog.item(row)
-            if item.available and not catalog.available[row]:  # Deleted, not sold out.
+            deleted = item.available and not catalog.available[row]  # and not sold out
+            if deleted or item.kind != "product":
                 self._lexical.remove([row])
             else:
                 documents.append(Document.of(row, item))
