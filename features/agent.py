@@ -46,6 +46,8 @@ from features.words import Describer
 from stream.app import StreamApp, bytes_table, guarded, run_topic
 from stream.batching import Run
 from stream.broadcast import BroadcastReader
+from stream.choices import Choices
+from stream.choices_follow import follow_choices
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.events import Event, Example, ProfileText, msgpack_encode
@@ -94,6 +96,7 @@ class _Outcome:
     words: list[Outgoing] = field(default_factory=list)
     repeated: int = 0
     forgotten: int = 0
+    opted_out: int = 0
     new_users: int = 0
 
 
@@ -116,7 +119,9 @@ class ProfileAgent:
         clock: Clock,
         interest: InterestConfig,
         forgotten: Forgotten | None = None,
+        choices: Choices | None = None,
     ) -> None:
+        self._choices = Choices() if choices is None else choices
         self.lock = asyncio.Lock()
         self.witness = Witness(store, table.items)
         self._forgotten = Forgotten() if forgotten is None else forgotten
@@ -167,6 +172,9 @@ class ProfileAgent:
             if self._forgotten.covers(event.user_id, event.received_ms):
                 outcome.forgotten += 1
                 continue
+            if self._choices.opted_out(event.user_id):
+                outcome.opted_out += 1
+                continue
             by_user.setdefault(event.user_id, []).append((record.offset, event))
         keys = [user_id.encode() for user_id in by_user]
         held = [self._table.get(key) for key in keys]
@@ -185,7 +193,8 @@ class ProfileAgent:
             outcome.rows.append(features(user_id, profile))
             outcome.states.append((key, state, encode(profile)))
         outcome.new_users = held.count(None)
-        outcome.repeated = len(run.records) - outcome.forgotten - len(outcome.examples)
+        passed = outcome.forgotten + outcome.opted_out
+        outcome.repeated = len(run.records) - passed - len(outcome.examples)
         # The learner expects offsets to grow along a partition.
         outcome.examples.sort(key=attrgetter("offset"))
         outcome.outgoing = [
@@ -207,6 +216,7 @@ class ProfileAgent:
         PROFILE_EVENTS.labels(outcome="applied").inc(len(outcome.examples))
         PROFILE_EVENTS.labels(outcome="repeated").inc(outcome.repeated)
         PROFILE_EVENTS.labels(outcome="forgotten").inc(outcome.forgotten)
+        PROFILE_EVENTS.labels(outcome="opted_out").inc(outcome.opted_out)
         PROFILE_USERS.inc(outcome.new_users)
         INTEREST_SHIFTS.inc(len(outcome.shifts))
         PROFILE_TEXTS.inc(len(outcome.words))
@@ -248,7 +258,8 @@ def add_profile(
     follower = CatalogFollower(reader, catalog)
     refusals = Refusals(ROLE, kafka, publisher, clock)
     table = bytes_table(app, "profiles", kafka.partitions, older=is_older)
-    forgotten = Forgotten()
+    forgotten, choices = Forgotten(), Choices(tenants)
+    choosing = follow_choices(app, kafka, choices)
     tables = [table]
     interest = interest or InterestConfig()
     agent = ProfileAgent(
@@ -260,6 +271,7 @@ def add_profile(
         clock=clock,
         interest=interest,
         forgotten=forgotten,
+        choices=choices,
     )
     joiner = None
     if outcomes is not None and outcomes.on:
@@ -269,6 +281,7 @@ def add_profile(
             publisher=publisher,
             config=outcomes,
             forgotten=forgotten,
+            choices=choices,
             lock=agent.lock,
             clock=clock,
         )
@@ -283,6 +296,7 @@ def add_profile(
         forgotten=forgotten,
         lock=agent.lock,
         describer=agent.describer,
+        choices=choices,
     )
     forgetting = _add_forgetting(
         app,
@@ -316,7 +330,7 @@ def add_profile(
         agent.witness.expect(mine)
         if joiner is not None:
             joiner.moved()
-        await forgetting.load()
+        await asyncio.gather(forgetting.load(), choosing.load())
         return {}
 
     async def heal_store(_: Any = None) -> None:

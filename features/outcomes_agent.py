@@ -42,6 +42,7 @@ from features.outcomes_state import (
 from features.readings_agent import States
 from stream.app import StreamApp, bytes_table, guarded, run_topic
 from stream.batching import Record, Run
+from stream.choices import Choices
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.events import Outcome, Recommendation, decode_recommendation
@@ -136,7 +137,9 @@ class OutcomesAgent:
         config: OutcomesConfig,
         forgotten: Forgotten,
         lock: asyncio.Lock,
+        choices: Choices | None = None,
     ) -> None:
+        self._choices = Choices() if choices is None else choices
         self._topics = Topics(kafka.topic_prefix)
         self._partitions = kafka.partitions
         self.table = table
@@ -209,15 +212,19 @@ class OutcomesAgent:
     def _lists(self, run: Run) -> Iterator[tuple[str, Act]]:
         for record in run.records:
             answer = read_recommendation(record)
-            if not self._forgotten.covers(answer.user_id, answer.ts_ms):
+            if not self._passes(answer.user_id, answer.ts_ms):
                 at = _at(run, record)
                 yield answer.user_id, partial(show, answer=answer, at=at, config=self._config)
 
     def _acts(self, run: Run) -> Iterator[tuple[str, Act]]:
         for record, event in zip(run.records, decode_events(run), strict=True):
-            if not self._forgotten.covers(event.user_id, event.received_ms):
+            if not self._passes(event.user_id, event.received_ms):
                 at = _at(run, record)
                 yield event.user_id, partial(act, event=event, at=at, config=self._config)
+
+    def _passes(self, user_id: str, at_ms: int) -> bool:
+        """Whether a record leaves no trace: of who is forgotten, or has opted out."""
+        return self._forgotten.covers(user_id, at_ms) or self._choices.opted_out(user_id)
 
     def _close(self, run: Run, work: _Work) -> None:
         """Close what has ended by the time that both topics are read to."""
@@ -257,6 +264,7 @@ def add_outcomes(
     publisher: Publishes,
     config: OutcomesConfig,
     forgotten: Forgotten,
+    choices: Choices,
     lock: asyncio.Lock,
     clock: Clock,
 ) -> OutcomesAgent:
@@ -268,6 +276,7 @@ def add_outcomes(
         publisher=publisher,
         config=config,
         forgotten=forgotten,
+        choices=choices,
         lock=lock,
     )
 

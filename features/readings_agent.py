@@ -28,6 +28,7 @@ from features.readings import Moved, hear
 from features.store import OnlineStore, UserFeatures
 from features.words import Describer
 from stream.batching import Record, Run
+from stream.choices import Choices
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Unavailable
 from stream.events import InterestShift, Reading, decode_reading
@@ -90,7 +91,9 @@ class ReadingsAgent:
         forgotten: Forgotten,
         lock: asyncio.Lock,
         describer: Describer | None = None,
+        choices: Choices | None = None,
     ) -> None:
+        self._choices = Choices() if choices is None else choices
         self._topics = Topics(kafka.topic_prefix)
         self._table = table
         self._publisher = publisher
@@ -132,7 +135,8 @@ class ReadingsAgent:
         by_user: dict[str, list[Reading]] = {}
         for record in run.records:
             reading = read_reading(record)
-            if self._forgotten.covers(reading.user_id, reading.received_ms):
+            late = self._forgotten.covers(reading.user_id, reading.received_ms)
+            if late or self._choices.opted_out(reading.user_id):
                 outcome.passed += 1
             else:
                 by_user.setdefault(reading.user_id, []).append(reading)

@@ -11,6 +11,7 @@ topic tidemill.item-vectors read
 topic tidemill.adapters read
 topic tidemill.calibrations read
 topic tidemill.ad-spending read
+topic tidemill.choices read
 topic tidemill.outcomes read
 topic tidemill.forget read
 topic tidemill.recommendations write
@@ -57,6 +58,7 @@ _READS = {
         "readings",
         "recommendations",
         "item-vectors",
+        "choices",
         "forget",
     ),
     "learner": ("items", "examples", "outcomes", "item-vectors", "calibrations", "forget"),
@@ -70,6 +72,7 @@ _READS = {
         "adapters",
         "calibrations",
         "ad-spending",
+        "choices",
         "outcomes",
         "forget",
     ),

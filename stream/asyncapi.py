@@ -61,6 +61,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "price": 9.5,
     },
     "requests": {"request_id": "r-1", "user_id": "ann", "k": 10, "filters": {"price_max": 20}},
+    "choices": {"user_id": "ann", "personalised": False},
     "forget": {"user_id": "ann"},
 }
 """What a shop may send: shown in the document, and parsed by a test."""

@@ -163,6 +163,14 @@ class Forget(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Tenant = msgspec.UNSET
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `choices`: whether a user's lists may be made for them."""
+
+    user_id: Id
+    personalised: bool
+    tenant: Tenant = msgspec.UNSET
+
+
 # What Tidemill says ----------------------------------------------------------------------------
 
 
@@ -525,3 +533,4 @@ decode_recommendation = msgspec.json.Decoder(Recommendation).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
 decode_calibrated = msgspec.msgpack.Decoder(Calibrated).decode
 decode_ad_spend = msgspec.json.Decoder(AdSpend).decode
+decode_choice = msgspec.json.Decoder(Choice).decode

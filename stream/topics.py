@@ -3,9 +3,8 @@
 >>> topics = Topics("shop.")
 >>> topics.clicks
 'shop.clicks'
->>> [spec.name for spec in SPECS if spec.compacted]
-['items', 'documents', 'profiles', 'item-vectors', 'adapters', 'conversations', 'calibrations', \
-'ad-spending']
+>>> [spec.name for spec in SPECS if spec.compacted and spec.written_by == "the shop"]
+['items', 'documents', 'choices']
 """
 
 from __future__ import annotations
@@ -68,6 +67,14 @@ SPECS: tuple[TopicSpec, ...] = (
         compacted=True,
     ),
     TopicSpec("requests", "user_id", "who wants recommendations", events.Request, "the shop"),
+    TopicSpec(
+        "choices",
+        "user_id",
+        "who isn't to be personalised",
+        events.Choice,
+        "the shop",
+        compacted=True,
+    ),
     TopicSpec("events", "user_id", "one validated stream", events.Event, "ingest"),
     TopicSpec("examples", "user_id", "events with their history", events.Example, "profile"),
     TopicSpec(
@@ -208,6 +215,7 @@ class Topics:
         self.outcomes = f"{prefix}outcomes"
         self.calibrations = f"{prefix}calibrations"
         self.ad_spending = f"{prefix}ad-spending"
+        self.choices = f"{prefix}choices"
         self.dead_letters = f"{prefix}dead-letters"
         self.forget = f"{prefix}forget"
 

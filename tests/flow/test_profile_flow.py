@@ -17,6 +17,7 @@ from features.interest import InterestConfig
 from features.profile import AppliedAll, InterestModel, Users, apply_all
 from features.store import MemoryStore, UserFeatures
 from stream.batching import PlainRecord, Record, Run
+from stream.choices import Choices
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
 from stream.errors import Halt, Unavailable
@@ -113,7 +114,7 @@ def items() -> list[ItemVector]:
     ]
 
 
-def make_agent(world: World) -> ProfileAgent:
+def make_agent(world: World, choices: Choices | None = None) -> ProfileAgent:
     """A process that starts: all its memory is new, the world is what it was."""
     catalog = Catalog(WIDTH)
     catalog.upsert(items())
@@ -125,6 +126,7 @@ def make_agent(world: World) -> ProfileAgent:
         catalog=catalog,
         clock=ManualClock(START_MS),
         interest=InterestConfig(),
+        choices=choices,
     )
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from stream.asyncapi import DIALECT, EXAMPLES, FOLDER, document, files, schema_of, write
 from stream.batching import PlainRecord
+from stream.choices import parse_choice
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
-from stream.events import Forget, Item, Request, json_encode
+from stream.events import Choice, Forget, Item, Request, json_encode
 from stream.forget import parse_forget
 from stream.parse import TopicKind, parse_event, parse_item, parse_request
 from stream.shop import Shop
@@ -72,13 +73,19 @@ def test_the_examples_are_what_the_parsers_take(topic: str) -> None:
     if topic in RAW_EVENT_TOPICS:
         parse_event(cast(TopicKind, topic), value, "s", NOW_MS, NOW_MS)
     else:
-        parse: Any = {"items": parse_item, "requests": parse_request, "forget": parse_forget}[topic]
-        assert isinstance(parse(PlainRecord(None, value, 0)), Item | Request | Forget)
+        parsers: dict[str, Any] = {
+            "items": parse_item,
+            "requests": parse_request,
+            "choices": parse_choice,
+            "forget": parse_forget,
+        }
+        made = parsers[topic](PlainRecord(None, value, 0))
+        assert isinstance(made, Item | Request | Choice | Forget)
 
 
 def test_the_schemas_hold_for_a_whole_shop() -> None:
     shop = Shop(1)
-    schemas = {spec.name: schema(spec.name) for spec in SPECS[:7]}
+    schemas = {spec.name: schema(spec.name) for spec in SPECS if spec.schema is not None}
     records = [r for _ in range(300) for r in shop.step() if r.label != "broken"]
     for record in records:
         own = schemas[record.topic_kind]
