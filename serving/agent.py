@@ -79,6 +79,9 @@ _IDLE_COMMIT_S = 1.0
 _FORGET_S = 1.0
 """Pause between two looks at whom to forget."""
 
+_CHOICES_S = 0.02
+"""Pause between two looks at who has opted out."""
+
 _FIRST_MODEL_S = 30.0
 """Wait for the newest model at start, so that the first answers have it; then go on without."""
 
@@ -165,6 +168,7 @@ class ServingLoop:
         self._stop = threading.Event()
         self._followed_s = 0.0
         self._forgot_s = 0.0
+        self._chose_s = 0.0
         self._committed_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -179,7 +183,10 @@ class ServingLoop:
             readers.append(versions)
             leaving = self._insist(lambda: BroadcastReader(self._kafka, self._topics.forget))
             readers.append(leaving)
+            choices = self._insist(lambda: BroadcastReader(self._kafka, self._topics.choices))
+            readers.append(choices)
             self._load(items, versions)
+            self._insist(lambda: choices.load(self._answerer.choices.take, _LOAD_SLICE_S))
             self._insist(lambda: leaving.load(self._hear_forget, _LOAD_SLICE_S))
             while not stop.is_set():
                 if inbox is None:
@@ -187,6 +194,7 @@ class ServingLoop:
                     inbox = self._insist(lambda: Inbox(self._kafka, self._config, self._revoked))
                 self._follow(items, versions)
                 self._follow_forget(leaving)
+                self._follow_choices(choices)
                 try:
                     self._answer_one_batch(inbox)
                 except Moved as error:
@@ -249,6 +257,17 @@ class ServingLoop:
             return
         if heard:
             self._answerer.forget()
+
+    def _follow_choices(self, choices: BroadcastReader) -> None:
+        """Know before a micro-batch who isn't to be personalised, at most every `_CHOICES_S`."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._chose_s < _CHOICES_S:
+            return
+        self._chose_s = now_s
+        try:
+            choices.poll(self._answerer.choices.take, 0.0)
+        except (Unavailable, KafkaError) as error:
+            _log.warning("choices are not followed now: %s", error)
 
     def _hear_forget(self, record: Any) -> None:
         self._answerer.forgotten.take(record.partition, [record])

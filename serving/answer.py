@@ -32,6 +32,7 @@ from serving.recent import Kept, Key, RecentAnswers, key_of
 from serving.recommend import Ask, Recommender
 from serving.search.answers import SearchAnswers
 from stream.batching import Record
+from stream.choices import Choices
 from stream.clock import Clock
 from stream.deadletter import dead_letter, shortened
 from stream.errors import BadRecord
@@ -122,6 +123,7 @@ class Answerer:
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self.forgotten = Forgotten()
+        self.choices = Choices(self._tenants)
         self.refusing = Refusing(ROLE, clock)
         self._store = store
         self._config = config
@@ -145,7 +147,8 @@ class Answerer:
             try:
                 if topic == self._topics.requests:
                     answer_id = source_of(record, topic, partition)
-                    ask = Ask.of_request(parse_request(record, self._tenants), answer_id)
+                    request = parse_request(record, self._tenants)
+                    ask = self._as_chosen(Ask.of_request(request, answer_id))
                     self._sort(work, ask, now_ms - record.timestamp, asked)
                 elif now_ms - record.timestamp <= self._config.push_max_age_s * 1000:
                     example = _decode(record)
@@ -171,8 +174,8 @@ class Answerer:
                 self.refusing.passed(topic, partition, 1)
         self.debounce.offer(examples)
         for push in self.debounce.due():
-            ask = self._ask(push)
-            if self.recent.find(_key(ask)) is None:
+            ask = self._as_chosen(self._ask(push))
+            if ask.personal and self.recent.find(_key(ask)) is None:
                 work.asks.append(ask)
                 work.received_ms.append(push.example.received_ms)
         return work
@@ -203,10 +206,12 @@ class Answerer:
             If the online store does not answer.
         """
         started_s = self._clock.monotonic_s()
-        users = list(dict.fromkeys(ask.user_id for ask in work.asks))
+        users = list(dict.fromkeys(ask.user_id for ask in work.asks if ask.personal))
         rows = dict(zip(users, self._store.read(users), strict=True)) if users else {}
         read_s = self._clock.monotonic_s()
-        made = self._by_shop(work.asks, [rows[ask.user_id] for ask in work.asks])
+        made = self._by_shop(
+            work.asks, [rows.get(ask.user_id) if ask.personal else None for ask in work.asks]
+        )
         ended_s = self._clock.monotonic_s()
         timings = Timings(
             features_ms=_ms(read_s - started_s),
@@ -236,6 +241,12 @@ class Answerer:
         """Remember answers that are out, for whoever asks again."""
         for key, kept in replies.kept:
             self.recent.keep(key, kept)
+
+    def _as_chosen(self, ask: Ask) -> Ask:
+        """An ask of who has opted out is nobody's in particular."""
+        if self.choices.opted_out(ask.user_id):
+            return msgspec.structs.replace(ask, personal=False)
+        return ask
 
     def _empty(self, ask: Ask, path: AnswerPath) -> Recommendation:
         return Recommendation(
