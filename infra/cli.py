@@ -22,6 +22,7 @@ from infra.commands.export import export
 from infra.commands.look import doctor, settings
 from infra.commands.pretrain import pretrain
 from infra.commands.reviews import reviews
+from infra.commands.search import search
 from infra.commands.stack import demo, up, worker
 from infra.commands.users import forget, user
 from stream.errors import (
@@ -54,6 +55,7 @@ for command in (
     export,
     describe,
     reviews,
+    search,
     evaluate,
     pretrain,
     distill,
