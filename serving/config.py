@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from serving.answers.config import AnswersConfig
 from serving.search.config import SearchConfig
 from stream.errors import SettingsError
 
@@ -122,6 +123,20 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="text similarity from which two items count as the same; above 1 is off",
         ),
     ] = 0.98
+    category_cap: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=200,
+            description="items of one category in a list, as long as there are others; 0: any",
+        ),
+    ] = 0
+    one_of_a_product: Annotated[
+        bool,
+        Meta(
+            description="a list holds a product in one colour or size, as long as there are others"
+        ),
+    ] = True
     hide_seen_s: Annotated[
         float, Meta(ge=0, description="hide items that the user looked at this recently; 0 is off")
     ] = 0.0
@@ -192,6 +207,7 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 30.0
 
     search: SearchConfig = SearchConfig()
+    answers: AnswersConfig = AnswersConfig()
 
     def __post_init__(self) -> None:
         """Refuse what would keep requests waiting for ever, or answer them twice in two ways."""

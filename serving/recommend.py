@@ -20,12 +20,13 @@ import numpy as np
 from features.store import UserFeatures
 from learner.texts.facts import Facts, facts_of
 from serving.config import ServingConfig
-from serving.diversity import diversify_many
+from serving.diversity import Diversity, diversify_many
 from serving.explore import Explorer, NewItems, scores_of
 from serving.fallback import answer_path, fill_rows
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
 from serving.reasons import Least, Newness, Reason, explain_many, past_rows
+from serving.same_product import Alike
 from stream.clock import Clock
 from stream.cut import cut
 from stream.events import (
@@ -77,6 +78,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     facets: bool = False
     suggest: bool = False
     explain: bool = False
+    question: str | None = None
+    conversation_id: str | None = None
 
     @classmethod
     def of_request(cls, request: Request, recommendation_id: str) -> Ask:
@@ -95,6 +98,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             facets=request.facets,
             suggest=request.suggest,
             explain=request.explain,
+            question=request.question,
+            conversation_id=request.conversation_id,
         )
 
     @property
@@ -147,6 +152,7 @@ class Recommender:
         self._speaker = speaker
         self.sponsored: Sells | None = None
         self._newest_ms = 0
+        self._alike = Alike(index.catalog)
         self._explorer, self._new_items = Explorer(config.explore_share), NewItems(index.catalog)
 
     def answer_many(
@@ -201,8 +207,7 @@ class Recommender:
             scores_BK,
             self.index.catalog.vectors,
             wanted_B=wanted_B,
-            mmr_lambda=self._config.mmr_lambda,
-            near_duplicate=self._config.near_duplicate,
+            how=self._diversity(),
         )
 
         new_N = self._new_rows()
@@ -230,6 +235,17 @@ class Recommender:
             self._answer(ask, items, path, user)
             for ask, items, path, user in zip(asks, made, paths, features, strict=True)
         ]
+
+    def _diversity(self) -> Diversity:
+        config = self._config
+        apart = config.one_of_a_product or config.category_cap
+        return Diversity(
+            config.mmr_lambda,
+            config.near_duplicate,
+            self._alike.codes() if apart else None,
+            config.category_cap,
+            config.one_of_a_product,
+        )
 
     def answer_plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
         """Answer without the ranker: the newest items that pass the filters."""
