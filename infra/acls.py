@@ -12,6 +12,7 @@ topic tidemill.adapters read
 topic tidemill.calibrations read
 topic tidemill.ad-spending read
 topic tidemill.choices read
+topic tidemill.identities read
 topic tidemill.outcomes read
 topic tidemill.forget read
 topic tidemill.recommendations write
@@ -73,6 +74,7 @@ _READS = {
         "calibrations",
         "ad-spending",
         "choices",
+        "identities",
         "outcomes",
         "forget",
     ),

@@ -62,6 +62,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "requests": {"request_id": "r-1", "user_id": "ann", "k": 10, "filters": {"price_max": 20}},
     "choices": {"user_id": "ann", "personalised": False},
+    "identities": {"user_id": "app-7", "same_as": "ann"},
     "forget": {"user_id": "ann"},
 }
 """What a shop may send: shown in the document, and parsed by a test."""

@@ -171,6 +171,18 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Tenant = msgspec.UNSET
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the compacted topic `identities`: an id of the same person as another one.
+
+    An id's newest record counts; with `linked` false, or a null value, the id stands alone again.
+    """
+
+    user_id: Id
+    same_as: Id
+    linked: bool = True
+    tenant: Tenant = msgspec.UNSET
+
+
 # What Tidemill says ----------------------------------------------------------------------------
 
 
@@ -534,3 +546,4 @@ decode_outcome = msgspec.json.Decoder(Outcome).decode
 decode_calibrated = msgspec.msgpack.Decoder(Calibrated).decode
 decode_ad_spend = msgspec.json.Decoder(AdSpend).decode
 decode_choice = msgspec.json.Decoder(Choice).decode
+decode_identity = msgspec.json.Decoder(Identity).decode

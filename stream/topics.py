@@ -4,7 +4,7 @@
 >>> topics.clicks
 'shop.clicks'
 >>> [spec.name for spec in SPECS if spec.compacted and spec.written_by == "the shop"]
-['items', 'documents', 'choices']
+['items', 'documents', 'choices', 'identities']
 """
 
 from __future__ import annotations
@@ -72,6 +72,14 @@ SPECS: tuple[TopicSpec, ...] = (
         "user_id",
         "who isn't to be personalised",
         events.Choice,
+        "the shop",
+        compacted=True,
+    ),
+    TopicSpec(
+        "identities",
+        "user_id",
+        "which ids are one person",
+        events.Identity,
         "the shop",
         compacted=True,
     ),
@@ -216,6 +224,7 @@ class Topics:
         self.calibrations = f"{prefix}calibrations"
         self.ad_spending = f"{prefix}ad-spending"
         self.choices = f"{prefix}choices"
+        self.identities = f"{prefix}identities"
         self.dead_letters = f"{prefix}dead-letters"
         self.forget = f"{prefix}forget"
 

@@ -11,7 +11,7 @@ from stream.batching import PlainRecord
 from stream.choices import Choices
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
-from stream.events import Choice, Recommendation, decode_recommendation, json_encode
+from stream.events import Choice, Identity, Recommendation, decode_recommendation, json_encode
 from stream.forget import Forgotten
 from stream.topics import Topics
 from tests.flow.test_outcomes_flow import CONFIG as OUTCOMES
@@ -88,3 +88,28 @@ def test_their_list_is_everybodys_from_the_next_micro_batch_on() -> None:
     assert not any(one.because_item for one in out.items)
     answerer.choices.take(choice("ann", personalised=True))
     assert ask("ann", 4).items == own.items
+
+
+def linked(user_id: str, same_as: str, *, linked: bool = True) -> PlainRecord:
+    value = json_encode(Identity(user_id=user_id, same_as=same_as, linked=linked))
+    return PlainRecord(user_id.encode(), value, 0)
+
+
+def test_one_person_has_one_history_under_all_their_ids_until_the_link_is_undone() -> None:
+    topics, store = Topics(), MemoryStore()
+    store.write([user("ann", ("axe", "view"), ("bit", "view")), user("app-7", ("assam", "view"))])
+    answerer = Answerer(store, recommender(), PLAIN, topics, ManualClock(NOW_MS))
+
+    def top(user_id: str, n: int) -> list[str]:
+        replies = answerer.answer(answerer.take([request(user_id, n, topics)]))
+        return [one.item_id for one in decode_recommendation(replies.answers[0].value or b"").items]
+
+    app, web = top("app-7", 1), top("ann", 2)
+    assert app != web
+    answerer.links.take(linked("app-7", "ann"))
+    assert top("app-7", 3) == top("ann", 4) == web  # two views of tools against one of tea
+    answerer.choices.take(choice("ann", personalised=False))
+    assert top("app-7", 5) == top("nobody", 6)
+    answerer.choices.take(choice("ann", personalised=True))
+    answerer.links.take(linked("app-7", "ann", linked=False))
+    assert (top("app-7", 7), top("ann", 8)) == (app, web)

@@ -13,8 +13,9 @@ from stream.batching import PlainRecord
 from stream.choices import parse_choice
 from stream.deadletter import dead_letter
 from stream.errors import BadRecord
-from stream.events import Choice, Forget, Item, Request, json_encode
+from stream.events import Choice, Forget, Identity, Item, Request, json_encode
 from stream.forget import parse_forget
+from stream.identities import parse_identity
 from stream.parse import TopicKind, parse_event, parse_item, parse_request
 from stream.shop import Shop
 from stream.topics import RAW_EVENT_TOPICS, SPECS
@@ -77,10 +78,11 @@ def test_the_examples_are_what_the_parsers_take(topic: str) -> None:
             "items": parse_item,
             "requests": parse_request,
             "choices": parse_choice,
+            "identities": parse_identity,
             "forget": parse_forget,
         }
         made = parsers[topic](PlainRecord(None, value, 0))
-        assert isinstance(made, Item | Request | Choice | Forget)
+        assert isinstance(made, Item | Request | Choice | Identity | Forget)
 
 
 def test_the_schemas_hold_for_a_whole_shop() -> None:
