@@ -80,7 +80,7 @@ _FORGET_S = 1.0
 """Pause between two looks at whom to forget."""
 
 _CHOICES_S = 0.02
-"""Pause between two looks at who has opted out."""
+"""Pause between two looks at who has opted out, and who is whom."""
 
 _FIRST_MODEL_S = 30.0
 """Wait for the newest model at start, so that the first answers have it; then go on without."""
@@ -185,8 +185,11 @@ class ServingLoop:
             readers.append(leaving)
             choices = self._insist(lambda: BroadcastReader(self._kafka, self._topics.choices))
             readers.append(choices)
+            links = self._insist(lambda: BroadcastReader(self._kafka, self._topics.identities))
+            readers.append(links)
             self._load(items, versions)
             self._insist(lambda: choices.load(self._answerer.choices.take, _LOAD_SLICE_S))
+            self._insist(lambda: links.load(self._answerer.links.take, _LOAD_SLICE_S))
             self._insist(lambda: leaving.load(self._hear_forget, _LOAD_SLICE_S))
             while not stop.is_set():
                 if inbox is None:
@@ -194,7 +197,7 @@ class ServingLoop:
                     inbox = self._insist(lambda: Inbox(self._kafka, self._config, self._revoked))
                 self._follow(items, versions)
                 self._follow_forget(leaving)
-                self._follow_choices(choices)
+                self._follow_people(choices, links)
                 try:
                     self._answer_one_batch(inbox)
                 except Moved as error:
@@ -258,16 +261,17 @@ class ServingLoop:
         if heard:
             self._answerer.forget()
 
-    def _follow_choices(self, choices: BroadcastReader) -> None:
-        """Know before a micro-batch who isn't to be personalised, at most every `_CHOICES_S`."""
+    def _follow_people(self, choices: BroadcastReader, links: BroadcastReader) -> None:
+        """Know before a micro-batch who isn't to be personalised, and who is whom."""
         now_s = self._clock.monotonic_s()
         if now_s - self._chose_s < _CHOICES_S:
             return
         self._chose_s = now_s
         try:
             choices.poll(self._answerer.choices.take, 0.0)
+            links.poll(self._answerer.links.take, 0.0)
         except (Unavailable, KafkaError) as error:
-            _log.warning("choices are not followed now: %s", error)
+            _log.warning("choices and identities are not followed now: %s", error)
 
     def _hear_forget(self, record: Any) -> None:
         self._answerer.forgotten.take(record.partition, [record])

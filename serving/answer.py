@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from features.identity import merged
 from features.store import OnlineStore, UserFeatures
 from serving.config import ServingConfig
 from serving.push import Place, Push, PushDebounce
@@ -38,6 +39,7 @@ from stream.deadletter import dead_letter, shortened
 from stream.errors import BadRecord
 from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example
 from stream.forget import Forgotten
+from stream.identities import Links
 from stream.outgoing import Outgoing
 from stream.parse import parse_request
 from stream.refusals import PROCESS_FAULTS, Refused, Refusing
@@ -124,6 +126,7 @@ class Answerer:
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self.forgotten = Forgotten()
         self.choices = Choices(self._tenants)
+        self.links = Links(self._tenants)
         self.refusing = Refusing(ROLE, clock)
         self._store = store
         self._config = config
@@ -206,8 +209,7 @@ class Answerer:
             If the online store does not answer.
         """
         started_s = self._clock.monotonic_s()
-        users = list(dict.fromkeys(ask.user_id for ask in work.asks if ask.personal))
-        rows = dict(zip(users, self._store.read(users), strict=True)) if users else {}
+        rows = self._rows([ask.user_id for ask in work.asks if ask.personal])
         read_s = self._clock.monotonic_s()
         made = self._by_shop(
             work.asks, [rows.get(ask.user_id) if ask.personal else None for ask in work.asks]
@@ -243,10 +245,22 @@ class Answerer:
             self.recent.keep(key, kept)
 
     def _as_chosen(self, ask: Ask) -> Ask:
-        """An ask of who has opted out is nobody's in particular."""
-        if self.choices.opted_out(ask.user_id):
+        """An ask of who has opted out, under any of their ids, is nobody's in particular."""
+        if any(self.choices.opted_out(user_id) for user_id in self.links.group(ask.user_id)):
             return msgspec.structs.replace(ask, personal=False)
         return ask
+
+    def _rows(self, user_ids: Sequence[str]) -> dict[str, UserFeatures | None]:
+        """What is known of users: of all ids of each person, seen as one."""
+        groups = {user_id: self.links.group(user_id) for user_id in user_ids}
+        every = list(dict.fromkeys(one for group in groups.values() for one in group))
+        rows = dict(zip(every, self._store.read(every), strict=True)) if every else {}
+        return {
+            user_id: rows[user_id]
+            if len(group) == 1
+            else merged(user_id, [rows[one] for one in group])
+            for user_id, group in groups.items()
+        }
 
     def _empty(self, ask: Ask, path: AnswerPath) -> Recommendation:
         return Recommendation(
