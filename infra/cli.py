@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from infra.commands.ab import ab
+from infra.commands.ask import ask
 from infra.commands.bench import bench
 from infra.commands.data import replay, topics
 from infra.commands.dead_letters import dead_letters
@@ -56,6 +57,7 @@ for command in (
     describe,
     reviews,
     search,
+    ask,
     evaluate,
     pretrain,
     distill,

@@ -5,7 +5,8 @@
 3. What was on its way arrives and is dropped: every topic of before is read to its end.
 4. The users' dead letters go; those of others stay.
 5. The topics that only carry records lose what everybody has read, of all users alike.
-6. The tombstones in the changelog of the profile and on `profiles` do their work, and go as well.
+6. The tombstones in the changelog of the profile, on `profiles` and on `conversations` do their
+   work, and go as well.
 7. At last, the records on `forget` go: nothing names the users any more.
 
 Each step may be done again, so a run that was stopped anywhere is repaired by the next one: until
@@ -56,6 +57,7 @@ CARRIERS = (
     "interest-shifts",
     "recommendations",
     "outcomes",
+    "hand-overs",
 )
 """The topics that carry users' records from one room to the next, and keep them for a time only."""
 
@@ -63,6 +65,7 @@ COMPACTED = (
     "ingest-profile-profiles-changelog",
     "ingest-profile-outcomes-changelog",
     "profiles",
+    "conversations",
 )
 """The compacted topics with records of users; a changelog is there where its table is."""
 
@@ -163,6 +166,7 @@ class Forgetting:
 
     def _check_topics(self, admin: KafkaAdminClient) -> None:
         names = [*self._names(CARRIERS), self._topics.forget, self._topics.dead_letters]
+        names.append(self._topics.conversations)
         missing = sorted(set(names) - set(admin.list_topics()))
         if missing:
             msg = f"there is no topic {', '.join(missing)}; `tidemill topics create` makes them"
@@ -208,6 +212,7 @@ class Forgetting:
         self._until_read(admin, "ingest-profile", self._ends(admin, "readings"))
         self._until_read(admin, "serving", self._ends(admin, "requests"))
         self._until_read(admin, "ingest-profile", self._ends(admin, "recommendations"))
+        self._end_conversations(users)
         self._report("on the way", "everything of before has arrived, and was dropped")
         with settings(admin, [self._topics.dead_letters, *self._names(CARRIERS)], HURRY):
             # 4.
@@ -240,6 +245,16 @@ class Forgetting:
         self._finish(admin, asked)
         self._outcome.users += len(users)
         self._report("forget", "the users' ids are gone from it")
+
+    def _end_conversations(self, users: Collection[str]) -> None:
+        """Tombstones for what users said to serving: its processes drop it when they hear them."""
+        sender = Sender(self._kafka)
+        try:
+            for user_id in users:
+                sender.send("conversations", user_id.encode(), None)
+            sender.flush()
+        finally:
+            sender.close()
 
     def _ends(self, admin: KafkaAdminClient, *names: str) -> dict[TopicPartition, int]:
         return ends(admin, partitions(self._names(names), self._kafka.partitions))

@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,9 @@ from stream.connect import KafkaConfig
 
 if TYPE_CHECKING:
     from features.store_config import StoreConfig
+    from learner.config import EncoderConfig
     from learner.encoder import TextEncoder
+    from serving.answers.desk import Desk
     from serving.search.parts import SearchParts
 
 _log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ def run_ingest_profile(settings: Settings) -> int:
     from learner.config import LearnerConfig
     from stream.agent import add_ingest
     from stream.app import StreamConfig, make_app, run_app
+    from stream.documents_agent import add_documents
     from stream.ingest import IngestConfig
     from stream.publish import PublishConfig, Publisher
     from stream.tenants import TenantsConfig
@@ -85,6 +88,7 @@ def run_ingest_profile(settings: Settings) -> int:
     tenants = settings.section(TenantsConfig).known
     # 1. clicks, purchases, reviews ─► events, dead-letters.
     add_ingest(app, kafka, settings.section(IngestConfig), publisher, clock, tenants=tenants)
+    add_documents(app, kafka, publisher, clock, tenants=tenants)
     # 2. events (and item-vectors) ─► online store, interest-shifts, examples.
     add_profile(
         app,
@@ -179,6 +183,7 @@ def run_serving(settings: Settings) -> int:
         tenants=settings.section(TenantsConfig).known,
         test=settings.section(VariantsConfig),
         search=search_parts(settings),
+        desk=desk(settings),
     )
     try:
         loop.run(stop)
@@ -194,19 +199,40 @@ def search_parts(settings: Settings) -> SearchParts:
     from serving.config import ServingConfig
     from serving.search.parts import SearchParts
 
-    encoder = settings.section(LearnerConfig).encoder
-
-    def load() -> TextEncoder:
-        from learner.encoder import TextEncoder
-
-        return TextEncoder(encoder)
-
     return SearchParts(
         settings.section(ServingConfig).search,
-        load,
+        lambda: shared_encoder(settings.section(LearnerConfig).encoder),
         data_dir(settings) / "search",
         settings.section(KafkaConfig) if settings.section(OutcomesConfig).on else None,
     )
+
+
+def desk(settings: Settings) -> Desk | None:
+    """Who answers questions, with the same encoder as searches; nobody where that is off."""
+    from learner.config import LearnerConfig
+    from serving.answers.desk import Desk
+    from serving.config import ServingConfig
+
+    config = settings.section(ServingConfig).answers
+    encoder = settings.section(LearnerConfig).encoder
+    make = (lambda: shared_encoder(encoder)) if encoder.model else None
+    return Desk(config, make) if config.on else None
+
+
+_ENCODER_LOCK = threading.Lock()
+
+
+def shared_encoder(config: EncoderConfig) -> TextEncoder:
+    """The text encoder of this process: it is loaded once, whoever needs it first."""
+    with _ENCODER_LOCK:
+        return _encoder(config)
+
+
+@lru_cache(maxsize=1)
+def _encoder(config: EncoderConfig) -> TextEncoder:
+    from learner.encoder import TextEncoder
+
+    return TextEncoder(config)
 
 
 _ROLES: dict[str, Callable[[Settings], int]] = {

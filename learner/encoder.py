@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from learner.answers.likeness import Tokens
 from learner.config import EncoderConfig
 from learner.device import pick_device
 from learner.huggingface import quiet_auto_classes
@@ -24,6 +25,10 @@ from stream.errors import SettingsError
 CHARACTER, WORD_PIECE = 1.2, 3.0
 """Letters of a piece where an encoder sees single characters, and where it sees words: MiniLM's
 have 4 in English titles, 3 in German ones, 1 in Chinese."""
+
+
+NO_TOKENS = Tokens(np.zeros((0, 2), np.int32), np.zeros((0, 0), np.float16))
+"""Of a text that nobody encodes."""
 
 
 def find_model(name: str) -> str:
@@ -149,6 +154,30 @@ class TextEncoder:
             return unit_NE
         share_N = 1.0 - (1.0 - self.config.ngrams) * read_N
         return joined(unit_NE, ngram_vectors(texts, self.config.width), share_N)
+
+    @torch.no_grad()
+    def tokens(self, texts: Sequence[str], most: int) -> list[Tokens]:
+        """The tokens of each text with their vectors of length 1; none without a model."""
+        if self._model is None:
+            return [NO_TOKENS for _ in texts]
+        found: dict[int, Tokens] = {}
+        for places in by_length([len(text) for text in texts], self.config.batch):
+            tokens = self._tokenizer(
+                [texts[place] for place in places],
+                padding=True,
+                truncation=True,
+                max_length=most,
+                return_tensors="pt",
+                return_offsets_mapping=True,
+            )
+            span_NS2 = tokens.pop("offset_mapping").numpy()
+            hidden_NSE = self._model(**tokens.to(self.device)).last_hidden_state
+            unit_NSE = torch.nn.functional.normalize(hidden_NSE.float(), dim=2).half().cpu().numpy()
+            for n, place in enumerate(places):
+                real_S = span_NS2[n, :, 1] > span_NS2[n, :, 0]
+                spans_T2 = span_NS2[n][real_S].astype(np.int32)
+                found[place] = Tokens(spans_T2, unit_NSE[n][real_S])
+        return [found[place] for place in range(len(texts))]
 
     def _read(self, tokens: Any) -> NDArray[np.float32]:
         """How much of each text the encoder reads in pieces of words, from 0 to 1."""

@@ -33,6 +33,8 @@ from features.catalog import Catalog
 from features.store import OnlineStore
 from serving.ad_books import AdBooks
 from serving.answer import ROLE, Answerer, Replies, Taken, Work
+from serving.answers.desk import Desk
+from serving.answers.feed import Feed
 from serving.backlog import Backlog
 from serving.config import ServingConfig
 from serving.consume_kafka import Inbox, Offsets
@@ -120,6 +122,8 @@ class ServingLoop:
         The A/B test that is on.
     search
         What searches are answered with; without it, requests with a query get lists.
+    desk
+        Answers questions; without it, requests with a question get lists.
     """
 
     def __init__(
@@ -135,6 +139,7 @@ class ServingLoop:
         tenants: Collection[str] = ONE_SHOP,
         test: VariantsConfig = NO_TEST,
         search: SearchParts | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._kafka = kafka
         self._config = config
@@ -160,7 +165,12 @@ class ServingLoop:
             self._clock,
             recommenders=who,
             searches=self._shops.searches,
+            desk=desk,
         )
+        self._feed = None
+        if desk is not None:
+            self._shops.open(desk)
+            self._feed = Feed(kafka, desk, self._clock, tenants)
         self._ads = AdBooks(kafka, config, who, self._clock) if config.ads else None
         self._backlog = Backlog(config, self._topics.requests, self._clock)
         self._recent = RecentReader(kafka, config.repeat_window_s)
@@ -209,7 +219,7 @@ class ServingLoop:
             _log.info("stopped while waiting; what was in hand is answered after the next start")
         finally:
             ROLE_READY.set(0)
-            for part in (inbox, self._outbox, self._clicks, self._ads, *readers):
+            for part in (inbox, self._outbox, self._clicks, self._ads, self._feed, *readers):
                 if part is not None:
                     with contextlib.suppress(KafkaError):
                         part.close()
@@ -223,6 +233,8 @@ class ServingLoop:
         self._shops.swap_models()
         self._shops.count_items()
         self._shops.follow_search()
+        if self._feed is not None:
+            self._feed.load(self._insist)
         _log.info("catalogue loaded: %s", self._shops)
 
     def _follow(self, items: BroadcastReader, versions: BroadcastReader) -> None:
@@ -242,6 +254,8 @@ class ServingLoop:
             for reads in (self._clicks, self._ads):
                 if reads is not None:
                     reads.follow()
+            if self._feed is not None:
+                self._feed.follow(self._answerer.forgotten)
         self._shops.swap_models()
 
     def _follow_forget(self, leaving: BroadcastReader) -> None:
@@ -319,6 +333,9 @@ class ServingLoop:
         }
         if self._ads is not None:
             records[self._ads.topic] = self._ads.spent()
+        if replies.conversations or replies.hand_overs:
+            records[self._topics.conversations] = replies.conversations
+            records[self._topics.hand_overs] = replies.hand_overs
         tried = False
 
         def once() -> None:

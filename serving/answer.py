@@ -27,6 +27,7 @@ import msgspec
 
 from features.identity import merged
 from features.store import OnlineStore, UserFeatures
+from serving.answers.desk import Desk, Planned
 from serving.config import ServingConfig
 from serving.push import Place, Push, PushDebounce
 from serving.recent import Kept, Key, RecentAnswers, key_of
@@ -85,13 +86,16 @@ class Work(NamedTuple):
 class Replies(NamedTuple):
     """The answers of a micro-batch, encoded, and the figures of how they were made.
 
-    `paths` are those of the work's asks; `kept` is what `sent` remembers.
+    `paths` are those of the work's asks; `kept` is what `sent` remembers. `conversations` and
+    `hand_overs` follow from questions.
     """
 
     answers: list[Outgoing]
     paths: list[AnswerPath]
     timings: Timings
     kept: list[tuple[Key, Kept]]
+    conversations: list[Outgoing] = []
+    hand_overs: list[Outgoing] = []
 
 
 class Answerer:
@@ -105,6 +109,8 @@ class Answerer:
         Make those of all shops, by their tenant; it alone unless given.
     searches
         Answer requests with a query, by their tenant; where there are none, they get lists.
+    desk
+        Answers requests with a question; where there is none, they get lists.
     """
 
     def __init__(
@@ -117,7 +123,9 @@ class Answerer:
         *,
         recommenders: Mapping[str, Recommender] | None = None,
         searches: Mapping[str, SearchAnswers] | None = None,
+        desk: Desk | None = None,
     ) -> None:
+        self._desk = desk
         self.recommender = recommender
         self._recommenders = dict(recommenders or {"": recommender})
         self._tenants = frozenset(self._recommenders) - {""}
@@ -231,18 +239,26 @@ class Answerer:
         first = {key: answer for (key, _), answer in zip(kept, answers, strict=True)}
         answers += work.repeats
         answers += [first[_key(ask)] for ask in work.again]
-        return Replies(answers, [a.path for a in made[: len(work.asks)]], timings, kept)
+        paths = [answer.path for answer in made[: len(work.asks)]]
+        if self._desk is None:
+            return Replies(answers, paths, timings, kept)
+        said, handed = self._desk.conversation_records(), self._desk.hand_over_records()
+        return Replies(answers, paths, timings, kept, said, handed)
 
     def forget(self) -> None:
         """Drop all that is remembered of users who are to be forgotten."""
         if len(self.forgotten):
             self.debounce.forget(self.forgotten)
             self.recent.drop(self.forgotten)
+            if self._desk is not None:
+                self._desk.forget(self.forgotten.covers)
 
     def sent(self, replies: Replies) -> None:
         """Remember answers that are out, for whoever asks again."""
         for key, kept in replies.kept:
             self.recent.keep(key, kept)
+        if self._desk is not None:
+            self._desk.sent()
 
     def _as_chosen(self, ask: Ask) -> Ask:
         """An ask of who has opted out, under any of their ids, is nobody's in particular."""
@@ -280,7 +296,18 @@ class Answerer:
         """Answer the asks of each shop together; in the order in which they came."""
         of: dict[str, list[int]] = {}
         made: dict[int, Recommendation] = {}
+        planned: dict[int, Planned] = {}
+        asked, asks = asks, list(asks)
+        if self._desk is not None:
+            self._desk.begin()
         for place, ask in enumerate(asks):
+            if self._desk is not None and self._desk.answers(ask):
+                plan = self._plan(self._desk, ask)
+                if plan is None or plan.ask is None:
+                    made[place] = self._told(self._desk, ask, plan)
+                    continue
+                planned[place], ask = plan, plan.ask  # noqa: PLW2901 - its list is made below
+                asks[place] = ask
             searches = self._searches.get(ask.tenant)
             if searches is not None and searches.answers(ask):
                 made[place] = self._search(searches, ask, features[place])
@@ -289,7 +316,23 @@ class Answerer:
         for places in of.values():
             some = self._recommend([asks[n] for n in places], [features[n] for n in places])
             made.update(zip(places, some, strict=True))
+        for place, plan in planned.items():
+            if self._desk is not None:
+                made[place] = self._desk.complete(asked[place], plan, made[place])
         return [made[place] for place in range(len(asks))]
+
+    def _plan(self, desk: Desk, ask: Ask) -> Planned | None:
+        """Answer a question; one that fails on us costs nobody else their answer."""
+        try:
+            return desk.plan(ask, self._clock.now_ms())
+        except Exception:
+            _log.exception("the question %s failed", ask.recommendation_id)
+            return None
+
+    def _told(self, desk: Desk, ask: Ask, plan: Planned | None) -> Recommendation:
+        """An answer without a list."""
+        answer = desk.unanswered() if plan is None else plan.reply.answer
+        return msgspec.structs.replace(self._empty(ask, "answer"), answer=answer)
 
     def _recommend(
         self, asks: list[Ask], features: list[UserFeatures | None]

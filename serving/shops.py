@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 
 from features.catalog import Catalog
 from serving.ab.tested import TestedRecommender
+from serving.answers.desk import Desk
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Models
@@ -133,6 +134,11 @@ class Shops:
         """Who answers the searches of each shop."""
         of = {name: shop.searches for name, shop in self._shops.items()}
         return {name: searches for name, searches in of.items() if searches is not None}
+
+    def open(self, desk: Desk) -> None:
+        """Let questions about all shops be answered."""
+        for name, shop in self._shops.items():
+            desk.open_shop(name, shop.index, shop.searches)
 
     def follow_search(self) -> None:
         """Let what changed in the catalogues be found, for a moment."""

@@ -54,7 +54,7 @@ class DocumentsAgent:
         self._letters(run)
 
     def _letters(self, run: Run) -> list[tuple[Outgoing, str]]:
-        found = []
+        found: list[tuple[Outgoing, str]] = []
         now_ms = self._clock.now_ms()
         for record in run.records:
             try:

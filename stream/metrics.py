@@ -347,6 +347,28 @@ SEARCH_OPEN = Gauge(
     registry=REGISTRY,
 )
 
+# Answers to questions ---------------------------------------------------------------------------
+
+ANSWER_ROUTES = Counter(
+    "tidemill_questions_total",
+    "Questions by the way they were answered. A rise of `unknown` means that shoppers ask what no "
+    "item, review or document says.",
+    ["route"],
+    registry=REGISTRY,
+)
+QUESTION_SECONDS = Histogram(
+    "tidemill_question_seconds",
+    "Time to answer a question, without a list. A rise means longer texts, or a busy machine.",
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0),
+    registry=REGISTRY,
+)
+KNOWN_TEXTS = Gauge(
+    "tidemill_known_texts",
+    "Reviews and documents that questions are answered from, by kind.",
+    ["kind"],
+    registry=REGISTRY,
+)
+
 # Supervisor ------------------------------------------------------------------------------------
 
 ROLE_RESTARTS = Counter(

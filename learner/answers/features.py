@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from learner.answers.likeness import Likeness
 from learner.answers.wording import AnswerKind, all_terms, kind_of, shows, terms
 
 Floats = NDArray[np.float64]
@@ -27,13 +28,14 @@ _KINDS: tuple[AnswerKind, ...] = (
 SENTENCE_FEATURES: tuple[str, ...] = (
     "words", "saturated", "pairs", "alike", "cosine", "cosine-above", "cosine-before",
     "cosine-after", "words-before", "words-after", "length", "new", "first", "last", "question",
-    "rest", *(f"shows-{kind}" for kind in _KINDS),
+    "match", "match-above", "least", "back", *(f"shows-{kind}" for kind in _KINDS),
 )  # fmt: skip
 """Of a sentence, beside the question."""
 
 TEXT_FEATURES: tuple[str, ...] = (
     "best", "best-words", "best-cosine", "second-cosine", "words-in-text", "rarest-missing",
     "missing", "cosine-of-best", "shown", "known", "length", "words-of-question", "product",
+    "match", "back", "whole", "found", "found-least", "found-quarter", "found-three",
 )  # fmt: skip
 """Of a whole text, beside the question."""
 
@@ -44,15 +46,15 @@ _GRAM = 3
 def sentence_features(
     question: str,
     sentences: Sequence[str],
-    cosine_S: NDArray[np.float32],
+    like: Likeness,
     rarity: Callable[[str], float],
 ) -> Floats:
     """Features of each sentence of one text, in order, (S, F).
 
     Parameters
     ----------
-    cosine_S
-        The encoder's likeness of the question and each sentence.
+    like
+        Their likeness in meaning.
     rarity
         How rare a word is, in nats.
     """
@@ -80,19 +82,21 @@ def sentence_features(
         alike = _alike(asked, words, weight, grams) / total
         new = sum(word not in weight for word in words)
         out_SF[s, :4] = covered, saturated / total, pairs / max(len(asked_pairs), 1), alike
-        out_SF[s, 10:16] = (
+        out_SF[s, 10:15] = (
             math.log1p(len(sentence)) / 4,
             math.log1p(new),
             s == 0,
             s == S - 1,
             sentence.rstrip().endswith(("?", "？")),
-            1.0 / (1.0 + S),
         )
         if kind in _KINDS and shows(kind, sentence):
-            out_SF[s, 16 + _KINDS.index(kind)] = 1.0
-    cosine = cosine_S.astype(np.float64)
+            out_SF[s, 19 + _KINDS.index(kind)] = 1.0
+    cosine = like.cosine_S
     out_SF[:, 4] = cosine
     out_SF[:, 5] = cosine - cosine.max(initial=-1.0)
+    out_SF[:, 15] = like.match_S
+    out_SF[:, 16] = like.match_S - like.match_S.max(initial=0.0)
+    out_SF[:, 17], out_SF[:, 18] = like.least_S, like.back_S
     out_SF[1:, 6], out_SF[:-1, 7] = cosine[:-1], cosine[1:]
     out_SF[1:, 8], out_SF[:-1, 9] = out_SF[:-1, 0], out_SF[1:, 0]
     return out_SF
@@ -103,13 +107,15 @@ def text_features(
     sentences: Sequence[str],
     features_SF: Floats,
     score_S: Floats,
+    *,
+    like: Likeness,
     rarity: Callable[[str], float],
 ) -> Floats:
     """Features of a text as a whole, (G,): whether it answers at all.
 
     Parameters
     ----------
-    features_SF, score_S
+    features_SF, score_S, like
         Of its sentences, and their scores.
     """
     best = int(score_S.argmax())
@@ -137,6 +143,10 @@ def text_features(
             math.log1p(len(sentences)),
             math.log1p(len(asked)),
             in_text * float(ordered[0]),
+            float(like.match_S.max()),
+            float(like.back_S.max()),
+            like.whole,
+            *like.found_4,
         ]
     )
 

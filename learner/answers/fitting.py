@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from learner.answers.features import Floats, sentence_features, text_features
 from learner.answers.judge import Weights
+from learner.answers.likeness import Likeness
 
 
 class Beside(NamedTuple):
@@ -31,7 +32,7 @@ class Beside(NamedTuple):
 
     question: str
     sentences: Sequence[str]
-    cosine_S: NDArray[np.float32]
+    like: Likeness
     right: Collection[int]
 
 
@@ -42,14 +43,16 @@ def fit(
     steps: int = 200,
 ) -> Weights:
     """Fit both models, in so many steps at most; needs questions with and without an answer."""
-    of = [sentence_features(p.question, p.sentences, p.cosine_S, rarity) for p in pairs]
+    of = [sentence_features(p.question, p.sentences, p.like, rarity) for p in pairs]
     answered = [n for n, pair in enumerate(pairs) if pair.right]
     sentence_F = fit_sentences(
         [of[n] for n in answered], [pairs[n].right for n in answered], ridge, steps
     )
     text_NG = np.array(
         [
-            text_features(p.question, p.sentences, f_SF, f_SF @ sentence_F, rarity)
+            text_features(
+                p.question, p.sentences, f_SF, f_SF @ sentence_F, like=p.like, rarity=rarity
+            )
             for p, f_SF in zip(pairs, of, strict=True)
         ]
     )

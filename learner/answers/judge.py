@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from learner.answers.features import (
     SENTENCE_FEATURES,
@@ -20,7 +19,8 @@ from learner.answers.features import (
     sentence_features,
     text_features,
 )
-from learner.answers.weights import SENTENCE_WEIGHTS, TEXT_BIAS, TEXT_WEIGHTS
+from learner.answers.likeness import Likeness
+from learner.answers.weights import BY_MEANING, BY_WORDS
 
 
 class Weights(NamedTuple):
@@ -31,12 +31,13 @@ class Weights(NamedTuple):
     bias: float
 
     @classmethod
-    def fitted(cls) -> Weights:
-        """Those that come with Tidemill."""
+    def fitted(cls, *, by_words: bool = False) -> Weights:
+        """Those that come with Tidemill; a feature without a weight counts nothing."""
+        of_sentence, of_text, bias = BY_WORDS if by_words else BY_MEANING
         return cls(
-            np.array([SENTENCE_WEIGHTS[name] for name in SENTENCE_FEATURES]),
-            np.array([TEXT_WEIGHTS[name] for name in TEXT_FEATURES]),
-            TEXT_BIAS,
+            np.array([of_sentence.get(name, 0.0) for name in SENTENCE_FEATURES]),
+            np.array([of_text.get(name, 0.0) for name in TEXT_FEATURES]),
+            bias,
         )
 
 
@@ -64,25 +65,27 @@ class Judge:
     Examples
     --------
     >>> text = ["I bought it in May.", "The fan weighs 2 kg.", "Very quiet!"]
-    >>> cosine_S = np.array([0.1, 0.6, 0.2], np.float32)
-    >>> judged = Judge().judge("How much does the fan weigh?", text, cosine_S, lambda _: 3.0)
+    >>> judged = Judge().judge("How much does the fan weigh?", text, None, lambda _: 3.0)
     >>> judged.best, judged.answers > 0.5
     (1, True)
     """
 
     def __init__(self, weights: Weights | None = None) -> None:
         self.weights = weights or Weights.fitted()
+        self.by_words = Weights.fitted(by_words=True)
 
     def judge(
         self,
         question: str,
         sentences: Sequence[str],
-        cosine_S: NDArray[np.float32],
+        like: Likeness | None,
         rarity: Callable[[str], float],
     ) -> Judged:
-        """Judge one text of at least one sentence."""
-        features_SF = sentence_features(question, sentences, cosine_S, rarity)
-        score_S = features_SF @ self.weights.sentence_F
-        text_G = text_features(question, sentences, features_SF, score_S, rarity)
-        logit = float(text_G @ self.weights.text_G) + self.weights.bias
+        """Judge one text of at least one sentence; without a likeness, by its words alone."""
+        weights = self.weights if like is not None else self.by_words
+        like = like or Likeness.nothing(len(sentences))
+        features_SF = sentence_features(question, sentences, like, rarity)
+        score_S = features_SF @ weights.sentence_F
+        text_G = text_features(question, sentences, features_SF, score_S, like=like, rarity=rarity)
+        logit = float(text_G @ weights.text_G) + weights.bias
         return Judged(int(score_S.argmax()), score_S, float(1.0 / (1.0 + np.exp(-logit))))

@@ -27,17 +27,16 @@ from stream.asked import Answer, Citation, Dialogue, HandOver, HandOverReason, T
 from stream.events import Filters, ItemVector
 from stream.tenants import plain
 
-SURE = 0.6
-"""From this probability on, a sentence is given as an answer."""
-
-SURE_OF_FIELD = 0.97
-"""The same where a field is asked for that the item lacks: texts rarely know better."""
-
-MOST_PASSAGES = 3
-"""Passages that are read for one question; each costs the encoder some sentences."""
-
 MOST_TURNS = 6
 MOST_SHOWN = 10
+
+
+class Sureness(NamedTuple):
+    """From which probability on a sentence is an answer, and how many passages are read."""
+
+    text: float = 0.6
+    lacking_field: float = 0.98
+    passages: int = 3
 
 
 class Question(NamedTuple):
@@ -80,6 +79,8 @@ class Answering:
         Reads texts beside a question.
     named
         Finds an item by words of its title; `None` finds none.
+    sureness
+        How sure an answer has to be.
 
     Examples
     --------
@@ -95,7 +96,14 @@ class Answering:
     ('weight: 1 kg.', 'weight：1 kg。', 'unknown')
     """
 
-    def __init__(self, knowledge: Knowledge, reader: Reader, named: Named | None = None) -> None:
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        reader: Reader,
+        named: Named | None = None,
+        sureness: Sureness | None = None,
+    ) -> None:
+        self._sureness = sureness or Sureness()
         self.knowledge = knowledge
         self.reader = reader
         self._named: Named = named or (lambda _: None)
@@ -129,7 +137,11 @@ class Answering:
 
     def _answer(self, text: str, item: ItemVector | None, words: Phrases) -> Answer:
         policy = about_policy(text)
-        if policy and (found := self._document(text)) is not None and found.answers >= SURE:
+        if (
+            policy
+            and (found := self._document(text)) is not None
+            and found.answers >= self._sureness.text
+        ):
             return self._quoted(found, words)
         lacking: Meant | None = None
         if item is not None:
@@ -140,7 +152,7 @@ class Answering:
                 lacking = meant
             elif (answer := self._opinion(text, item, words)) is not None:
                 return answer
-        least = SURE if lacking is None else SURE_OF_FIELD
+        least = self._sureness.text if lacking is None else self._sureness.lacking_field
         read = [self._of_item(text, item), None if policy else self._document(text)]
         found = max((one for one in read if one), key=lambda one: one.answers, default=None)
         if found is not None and found.answers >= least:
@@ -181,11 +193,11 @@ class Answering:
             (sum(worth for word, worth in weight.items() if word in part.words) + 1e-6, part)
             for part in parts
         ]
-        return self.reader.read(text, best(scored, MOST_PASSAGES), book.frequencies)
+        return self.reader.read(text, best(scored, self._sureness.passages), book.frequencies)
 
     def _document(self, text: str) -> Found | None:
         book = self.knowledge.documents
-        return self.reader.read(text, book.found(text, MOST_PASSAGES), book.frequencies)
+        return self.reader.read(text, book.found(text, self._sureness.passages), book.frequencies)
 
     def _quoted(self, found: Found, words: Phrases) -> Answer:
         passage, quote = found.passage, shortened(found.quote)

@@ -34,6 +34,16 @@ class Passage(NamedTuple):
     words: frozenset[str]
 
     @property
+    def start(self) -> int:
+        """Where its first sentence begins."""
+        return self.spans[0].start
+
+    @property
+    def end(self) -> int:
+        """Where its last sentence ends."""
+        return self.spans[-1].end
+
+    @property
     def sentences(self) -> list[str]:
         """What they say."""
         return [span.of(self.text) for span in self.spans]

@@ -6,22 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from learner.answers.frequencies import Frequencies
 from learner.answers.judge import Judge
+from learner.answers.likeness import MOST_TOKENS, EncodesTokens, Likeness, Tokens, likeness
 from learner.answers.sentences import Span
 from serving.answers.documents import Passage
+from serving.answers.routes import in_chinese
 
-Encode = Callable[[Sequence[str]], NDArray[np.float16]]
-"""Texts to vectors of length 1."""
-
-KEPT = 20_000
-"""Sentences whose vectors are remembered: 15 MB at 384 numbers each."""
-
-_NOT_ENCODED = 0.1
-"""Without an encoder all sentences are equally alike."""
+KEPT = 256
+"""Passages whose tokens are remembered: some 150 kB each, so 40 MB."""
 
 
 class Found(NamedTuple):
@@ -42,16 +35,21 @@ class Reader:
 
     Parameters
     ----------
-    encode
-        The encoder; `None` reads by words alone.
+    encoder
+        Gives the encoder, or `None` while there is none: then texts are read by words alone. So are
+        those in Chinese, of which the default encoder knows single characters only.
     judge
         What decides.
     """
 
-    def __init__(self, encode: Encode | None = None, judge: Judge | None = None) -> None:
-        self.encode = encode
+    def __init__(
+        self,
+        encoder: Callable[[], EncodesTokens | None] = lambda: None,
+        judge: Judge | None = None,
+    ) -> None:
+        self._encoder = encoder
         self._judge = judge or Judge()
-        self._vectors: OrderedDict[str, NDArray[np.float16]] = OrderedDict()
+        self._tokens: OrderedDict[str, Tokens] = OrderedDict()
 
     def read(
         self, question: str, passages: Sequence[Passage], frequencies: Frequencies
@@ -59,25 +57,28 @@ class Reader:
         """The sentence that answers most probably; `None` where there is nothing to read."""
         if not passages:
             return None
-        cosines = self._cosines(question, passages)
         found = []
-        for passage, cosine_S in zip(passages, cosines, strict=True):
-            judged = self._judge.judge(question, passage.sentences, cosine_S, frequencies.rarity)
+        for passage, like in zip(passages, self._likeness(question, passages), strict=True):
+            judged = self._judge.judge(question, passage.sentences, like, frequencies.rarity)
             found.append(Found(passage, passage.spans[judged.best], judged.answers))
         return max(found, key=lambda one: one.answers)
 
-    def _cosines(self, question: str, passages: Sequence[Passage]) -> list[NDArray[np.float32]]:
-        texts = [sentence for passage in passages for sentence in passage.sentences]
-        if self.encode is None:
-            return [np.full(len(one.spans), _NOT_ENCODED, np.float32) for one in passages]
-        new = [text for text in dict.fromkeys((question, *texts)) if text not in self._vectors]
-        if new:
-            self._vectors.update(zip(new, self.encode(new), strict=True))
-        for text in texts:
-            self._vectors.move_to_end(text)
-        asked_E = self._vectors[question].astype(np.float32)
-        like = np.array([self._vectors[text].astype(np.float32) @ asked_E for text in texts])
-        while len(self._vectors) > KEPT:
-            self._vectors.popitem(last=False)
-        ends = np.cumsum([len(passage.spans) for passage in passages])
-        return [part.astype(np.float32) for part in np.split(like, ends[:-1])]
+    def _likeness(self, question: str, passages: Sequence[Passage]) -> list[Likeness | None]:
+        encoder = None if in_chinese(question) else self._encoder()
+        if encoder is None:
+            return [None for _ in passages]
+        texts = [passage.text[passage.start : passage.end] for passage in passages]
+        new = [text for text in dict.fromkeys((question, *texts)) if text not in self._tokens]
+        self._tokens.update(zip(new, encoder.tokens(new, MOST_TOKENS), strict=True))
+        for text in (*texts, question):
+            self._tokens.move_to_end(text)
+        asked = self._tokens[question]
+        if not len(asked.vector_TE):
+            return [None for _ in passages]
+        made: list[Likeness | None] = [
+            likeness(asked, self._tokens[text], passage.spans, passage.start)
+            for passage, text in zip(passages, texts, strict=True)
+        ]
+        while len(self._tokens) > KEPT:
+            self._tokens.popitem(last=False)
+        return made

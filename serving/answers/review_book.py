@@ -7,15 +7,17 @@ mind. When all of them together are too much, the oldest reviews go first, where
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from learner.answers.frequencies import Frequencies
 from learner.answers.sentences import Span, sentences
-from stream.events import Event
 
 REVIEW_CHARS = 2_000
 """What of a review is kept: what is said later is rarely said for the first time."""
+
+COUNTED_ALL, COUNTED_OF = 5_000, 16
+"""Words are counted in the first reviews, and then in one of so many: enough to know rare ones."""
 
 _OVERHEAD = 400
 """Bytes that a kept review takes beside its letters."""
@@ -30,6 +32,7 @@ class Said(NamedTuple):
     text: str
     rating: float | None
     ts_ms: int
+    received_ms: int = 0
 
 
 class Sentence(NamedTuple):
@@ -74,6 +77,7 @@ class ReviewBook:
     def __init__(self, per_item: int = 50, max_bytes: int = 256 << 20) -> None:
         self.frequencies = Frequencies()
         self.bytes = 0
+        self._heard = 0
         self._per_item = per_item
         self._max_bytes = max_bytes
         self._all: OrderedDict[tuple[str, str], Said] = OrderedDict()
@@ -97,7 +101,9 @@ class ReviewBook:
             return
         self._all[key] = said._replace(text=text)
         self.bytes += _size(text)
-        self.frequencies.add(text)
+        self._heard += 1
+        if self._heard <= COUNTED_ALL or not self._heard % COUNTED_OF:
+            self.frequencies.add(text)
         users = self._users_of.setdefault(said.item_id, {})
         users[said.user_id] = said.ts_ms
         self._items_of.setdefault(said.user_id, set()).add(said.item_id)
@@ -105,19 +111,6 @@ class ReviewBook:
             self._drop((said.item_id, min(users, key=users.__getitem__)))
         while self.bytes > self._max_bytes and len(self._all) > 1:
             self._drop(next(iter(self._all)))
-
-    def hear(self, event: Event) -> None:
-        """Take in a review as it is on `events`: its title is its first sentence."""
-        self.add(
-            Said(
-                review_id=event.event_id,
-                user_id=event.user_id,
-                item_id=event.item_id,
-                text=review_text(event.title, event.text),
-                rating=event.rating,
-                ts_ms=event.ts_ms,
-            )
-        )
 
     def of(self, item_id: str) -> list[Said]:
         """An item's reviews, the newest first."""
@@ -136,6 +129,12 @@ class ReviewBook:
         for user_id in user_ids:
             for item_id in list(self._items_of.get(user_id, ())):
                 self._drop((item_id, user_id))
+
+    def forget_covered(self, covers: Callable[[str, int], bool]) -> None:
+        """Drop the reviews that came before their users asked to be forgotten."""
+        for key, said in list(self._all.items()):
+            if covers(said.user_id, said.received_ms):
+                self._drop(key)
 
     def _drop(self, key: tuple[str, str]) -> None:
         item_id, user_id = key

@@ -8,6 +8,7 @@ import pytest
 from learner.answers.fitting import Beside, fit
 from learner.answers.frequencies import Frequencies
 from learner.answers.judge import Judge
+from learner.answers.likeness import Likeness
 
 _TEXT = (
     "I got it in May.",
@@ -33,17 +34,24 @@ def known() -> Frequencies:
     ],
 )
 def test_words_alone_find_the_sentence(question: str, place: int) -> None:
-    judged = Judge().judge(question, _TEXT, np.full(4, 0.3, np.float32), known().rarity)
+    judged = Judge().judge(question, _TEXT, None, known().rarity)
     assert judged.best == place
 
 
+def alike(*cosines: float) -> Likeness:
+    """What an encoder that finds sentences so alike would say."""
+    like_S = np.array(cosines)
+    return Likeness(like_S, like_S, like_S, like_S, like_S.max(), np.full(4, like_S.max()))
+
+
 def test_a_text_about_something_else_answers_less_surely() -> None:
-    rarity = known().rarity
-    near, far = np.array([0.1, 0.7, 0.1, 0.1], np.float32), np.full(4, 0.05, np.float32)
-    own = Judge().judge("How long is the cord?", _TEXT, near, rarity)
-    other = Judge().judge("Which engine does the tractor have?", _TEXT, far, rarity)
-    assert own.answers > 0.8
-    assert other.answers < 0.2
+    rarity, judge = known().rarity, Judge()
+    for near, far in ((alike(0.1, 0.7, 0.1, 0.1), alike(0.1, 0.1, 0.1, 0.1)), (None, None)):
+        own = judge.judge("How long is the cord?", _TEXT, near, rarity)
+        other = judge.judge("Which engine does the tractor have?", _TEXT, far, rarity)
+        assert own.best == 1
+        assert own.answers > 0.6
+        assert other.answers < 0.4
 
 
 def test_fitting_learns_what_tells_an_answer() -> None:
@@ -51,12 +59,13 @@ def test_fitting_learns_what_tells_an_answer() -> None:
     pairs = []
     for n in range(60):
         place = int(rng.integers(4))
-        cosine_S = np.full(4, 0.1, np.float32)
+        cosines = [0.1] * 4
         if n % 2:
-            cosine_S[place] = 0.8
-        pairs.append(Beside(f"What about word{n}?", _TEXT, cosine_S, {place} if n % 2 else ()))
+            cosines[place] = 0.8
+        right = {place} if n % 2 else frozenset[int]()
+        pairs.append(Beside(f"What about word{n}?", _TEXT, alike(*cosines), right))
     judge = Judge(fit(pairs, known().rarity, steps=30))
     for pair in pairs:
-        judged = judge.judge(pair.question, pair.sentences, pair.cosine_S, known().rarity)
+        judged = judge.judge(pair.question, pair.sentences, pair.like, known().rarity)
         assert (judged.answers > 0.5) == bool(pair.right)
         assert not pair.right or judged.best in pair.right
