@@ -144,6 +144,12 @@ class PlainLearner:
             signals=(),
         )
 
+    def pass_over(self, examples: Sequence[Example]) -> None:
+        """Count examples as dealt with."""
+        for example in examples:
+            learnt = self.offsets.get(example.partition, 0)
+            self.offsets[example.partition] = max(learnt, example.offset + 1)
+
 
 def _save(learner: PlainLearner) -> Saved:
     offsets = {str(partition): offset for partition, offset in learner.offsets.items()}
