@@ -89,7 +89,9 @@ class Asked:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """A Prometheus that has watched a demo for a while; both are running."""
     data_dir = tmp_path_factory.mktemp("stack")
-    demo = start_demo(data_dir, "--rate", "80")
+    # Windows of seconds, so that calibration has something to say within the test.
+    told = ("--set", "outcomes.on=true", "--set", "outcomes.click_window_s=5")
+    demo = start_demo(data_dir, "--rate", "80", *told)
     watcher = None
     try:
         processes = ("ingest-profile", "learner", "serving", "supervisor")
