@@ -123,7 +123,11 @@ def _restore_transformer(ranker: Ranker, arrays: Arrays, row_of_I: NDArray[np.in
 @torch.no_grad()
 def _fill(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     for name, parameter in module.named_parameters():
-        parameter.copy_(tensors[name])
+        value = tensors[name]
+        # What is frozen is the file of a base, mapped, which all who have it share until written.
+        frozen = not parameter.requires_grad and parameter.device == value.device
+        if not (frozen and torch.equal(parameter, value)):
+            parameter.copy_(value)
 
 
 def meta_of(learner: OnlineLearner) -> dict[str, Any]:

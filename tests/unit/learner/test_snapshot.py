@@ -160,6 +160,25 @@ def test_a_learner_survives_the_disk_bit_by_bit(tmp_path: Path) -> None:
         assert np.array_equal(array, ends[1].arrays[name]), name
 
 
+def test_frozen_weights_are_written_only_where_they_differ() -> None:
+    """A base's file is mapped: whoever writes to its weights gets a copy of them."""
+    learner = OnlineLearner(catalogue(shelf("a", 8)), CONFIG)
+    assert learner.ranker.behaviour is not None
+    frozen = {
+        name: parameter
+        for name, parameter in learner.ranker.behaviour.named_parameters()
+        if not parameter.requires_grad
+    }
+    saved = save_learner(learner)
+    writes = {name: parameter._version for name, parameter in frozen.items()}
+    load_learner(learner, saved)
+    assert {name: parameter._version for name, parameter in frozen.items()} == writes
+    name, parameter = next(iter(frozen.items()))
+    saved.arrays[f"behaviour/{name}"] += 1
+    load_learner(learner, saved)
+    assert np.array_equal(parameter.numpy(), saved.arrays[f"behaviour/{name}"])
+
+
 def test_a_pinned_snapshot_stays_however_old_it_is(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path, keep=1)
     for number in (1, 2, 3):
