@@ -63,6 +63,7 @@ class Catalog:
         self.version = 0
         self._row_of: dict[str, int] = {}
         self._items: list[ItemVector] = []
+        self._first_of: dict[str, int] = {}
         self._vectors: NDArray[np.float32] = np.zeros((_FIRST_CAPACITY, width), np.float32)
         self._available: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, np.bool_)
         self._codes: NDArray[np.uint32] = np.zeros(_FIRST_CAPACITY, np.uint32)
@@ -100,6 +101,14 @@ class Catalog:
         """What is known of the item in a row."""
         return self._items[row]
 
+    def twin(self, item_id: str, gtin: str) -> ItemVector | None:
+        """The first item of an article number, unless that is the item itself, or none has it."""
+        row = self._first_of.get(gtin) if gtin else None
+        if row is None:
+            return None
+        first = self._items[row]
+        return first if first.gtin == gtin and first.item_id != item_id else None
+
     def changed_since(self, version: int) -> NDArray[np.int64]:
         """The rows that were upserted after a version of the catalogue, rising."""
         return np.flatnonzero(self._changed[: len(self._items)] > version)
@@ -135,6 +144,8 @@ class Catalog:
                 self._codes[row] = int.from_bytes(item_code(item.item_id), "little")
             else:
                 self._items[row] = item
+            if item.gtin:
+                self._first_of.setdefault(item.gtin, row)
             self._vectors[row] = vector if vector.size else 0.0
             self._changed[row] = self.version
             self._available[row] = item.available

@@ -51,6 +51,11 @@ class Catalogs:
         row = UNKNOWN if catalog is None else catalog.row(item_id)
         return None if catalog is None or row == UNKNOWN else catalog.item(row)
 
+    def twin(self, item_id: str, gtin: str) -> ItemVector | None:
+        """The same article under another id, in the same shop."""
+        catalog = self._of.get(tenant_of(item_id))
+        return None if catalog is None else catalog.twin(item_id, gtin)
+
     def sorted(self, records: Sequence[Record]) -> dict[str, list[Record]]:
         """Records of `item-vectors` by whose they are; those of a shop that is no more are out."""
         found: dict[str, list[Record]] = {}

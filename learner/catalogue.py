@@ -14,6 +14,7 @@ from features.catalog import Catalog
 from learner.image_vectors import image_vectors
 from learner.ngram_vectors import joined
 from stream.events import Item, ItemVector
+from stream.tenants import tenant_of
 
 DESCRIPTION_CHARS = 1_000
 """What of a description is encoded: an encoder reads some 64 tokens, and a title comes first."""
@@ -58,13 +59,24 @@ def text_hash(text: str, encoder: str, image: tuple[float, ...] | None = None) -
     return digest.hexdigest()
 
 
-def describe_item(item: Item, encoder: str, known: ItemVector | None, now_ms: int) -> ItemVector:
-    """An item as it stands before its text is encoded: with its old vector if that still holds."""
+def describe_item(
+    item: Item,
+    encoder: str,
+    known: ItemVector | None,
+    now_ms: int,
+    twin: ItemVector | None = None,
+) -> ItemVector:
+    """An item as it stands before its text is encoded: with its old vector if that still holds.
+
+    A `twin` is the same article under another id: its vector is the item's, whatever its own text.
+    """
     text = item_text(item)
     digest = text_hash(text, encoder, item.image_vector)
     vector, state = b"", PENDING
     if known is not None and known.encoder == encoder and known.text_hash == digest:
         vector, state = known.vector, digest
+    elif twin is not None and twin.encoder == encoder and twin.vector:
+        vector, state = twin.vector, digest
     elif not text and not item.image_vector:
         state = digest
     category = (item.category,) if isinstance(item.category, str) else item.category
@@ -93,17 +105,21 @@ def encode_items(
     encoder: Encodes,
     known: Callable[[str], ItemVector | None],
     now_ms: int,
+    *,
     at_once: int = 64,
+    twin: Callable[[str, str], ItemVector | None] = lambda _item_id, _gtin: None,
 ) -> Iterator[list[ItemVector]]:
     """Turn items into vectors, a list at a time, so that a large catalogue arrives step by step.
 
     Of several states of one item the newest counts. When more have to be encoded than fit in one
     go, all items are announced first without their vectors: an item can be recommended by its
-    popularity while its text still waits.
+    popularity while its text still waits. Of several ids of one article (`gtin`) the first one's
+    text is encoded, for all of them.
     """
     newest = {item.item_id: item for item in items}
     described = {
-        i: describe_item(item, encoder.name, known(i), now_ms) for i, item in newest.items()
+        i: describe_item(item, encoder.name, known(i), now_ms, twin(i, item.gtin))
+        for i, item in newest.items()
     }
     waiting = [i for i, vector in described.items() if vector.text_hash == PENDING]
     ready = [v for v in described.values() if v.text_hash != PENDING]
@@ -111,15 +127,28 @@ def encode_items(
         yield list(described.values())
     elif ready:
         yield ready
+    article = {i: (tenant_of(i), newest[i].gtin or i) for i in waiting}
+    first_of = {article[i]: i for i in reversed(waiting)}
+    leads = {i: first_of[article[i]] for i in waiting}
+    follow: dict[str, list[str]] = {}
+    for i, lead in leads.items():
+        if i != lead:
+            follow.setdefault(lead, []).append(i)
+    waiting = [i for i in waiting if leads[i] == i]
     for start in range(0, len(waiting), at_once):
         part = waiting[start : start + at_once]
         texts = [item_text(newest[i]) for i in part]
         images = [newest[i].image_vector for i in part]
         vectors = _with_images(encoder.encode(texts), images)
         yield [
-            encoded(described[i], vector, text_hash(text, encoder.name, image))
-            for i, vector, text, image in zip(part, vectors, texts, images, strict=True)
+            encoded(described[i], vector, _digest(newest[i], encoder.name))
+            for lead, vector in zip(part, vectors, strict=True)
+            for i in (lead, *follow.get(lead, ()))
         ]
+
+
+def _digest(item: Item, encoder: str) -> str:
+    return text_hash(item_text(item), encoder, item.image_vector)
 
 
 def _with_images(

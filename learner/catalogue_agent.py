@@ -159,7 +159,13 @@ class CatalogueAgent:
                 [item for item in items if self._catalogs.known(item.item_id) is None]
             )
         encoder = await self.prepare()
-        parts = encode_items(items, encoder, self._catalogs.known, self._clock.now_ms())
+        parts = encode_items(
+            items,
+            encoder,
+            self._catalogs.known,
+            self._clock.now_ms(),
+            twin=self._catalogs.twin,
+        )
         while (part := await asyncio.to_thread(_next, parts)) is not None:
             await self._publisher.publish(
                 self._topics.item_vectors,

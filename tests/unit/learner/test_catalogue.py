@@ -8,10 +8,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from features.catalog import Catalog
+from features.catalogs import Catalogs
 from learner.catalogue import PENDING, catalogue_of, encode_items
 from learner.config import EncoderConfig
 from learner.encoder import TextEncoder
 from stream.events import Item, ItemVector
+from stream.tenants import tenant_of
 
 
 class Counting:
@@ -86,6 +89,38 @@ def test_an_item_without_text_has_no_vector_and_is_not_encoded() -> None:
     catalog = catalogue_of([Item(item_id="bare"), POT], encoder, width=2)
     assert encoder.asked == ["Tea pot. Betty. Home > Tea"]
     assert catalog.vectors[catalog.row("bare")].tolist() == [0.0, 0.0]
+
+
+def test_several_ids_of_one_article_share_the_first_ones_vector() -> None:
+    encoder, catalogs = Counting(), Catalogs(Catalog(width=2), {"acme"})
+
+    def take(*items: Item) -> None:
+        parts = encode_items(items, encoder, catalogs.known, 9, twin=catalogs.twin)
+        for one in [vector for part in parts for vector in part]:
+            catalogs.of(tenant_of(one.item_id)).upsert([one])
+
+    def vector(item_id: str) -> bytes:
+        known = catalogs.known(item_id)
+        assert known is not None
+        return known.vector
+
+    pot = msgspec.structs.replace(POT, gtin="4006381333931")
+    app, till = (
+        msgspec.structs.replace(pot, item_id=name, title=name) for name in ("app-1", "till-1")
+    )
+    take(pot, app, Item(item_id="cup", title="Cup"))
+    assert encoder.asked == ["Tea pot. Betty. Home > Tea", "Cup"]  # one text for two ids
+    take(till)
+    take(till, app)
+    assert len(encoder.asked) == 2
+    assert vector("pot") == vector("app-1") == vector("till-1") != vector("cup")
+    # Another shop's article of that number is its own.
+    take(msgspec.structs.replace(pot, item_id="acme\x1fpot", title="Acme's pot"))
+    assert len(encoder.asked) == 3
+    # The first one's text counts; the others follow with their own next record.
+    take(msgspec.structs.replace(pot, title="Brown pot"))
+    take(msgspec.structs.replace(app, title="App pot"))
+    assert vector("pot") == vector("app-1")
 
 
 def pictured(item_id: str, title: str, *image: float) -> Item:
