@@ -94,6 +94,15 @@ def build() -> dashboard.Dashboard:
         .with_variable(
             dashboard.DatasourceVariable("datasource").type("prometheus").label("Source")
         )
+        .with_variable(
+            dashboard.QueryVariable("tenant")
+            .label("Tenant")
+            .datasource(SOURCE)
+            .query("label_values(tidemill_catalogue_items, tenant)")
+            .multi(True)  # noqa: FBT003 - the SDK's own
+            .include_all(True)  # noqa: FBT003
+            .all_value(".*")
+        )
     )
     for annotation in ANNOTATIONS:
         board.annotation(_Built(annotation))

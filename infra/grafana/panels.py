@@ -16,6 +16,10 @@ ZERO = " or on() vector(0)"
 """Zero where the left side has no series at all; without `on()` it would be drawn beside others."""
 
 
+OF_TENANT = 'tenant=~"$tenant"'
+"""Shows the shops that are chosen above the dashboard; without tenants, the one there is."""
+
+
 @dataclass(frozen=True)
 class Query:
     """One PromQL expression, and how its lines are named."""
@@ -124,7 +128,12 @@ OVERVIEW = Row(
             "Accuracy before learning",
             "NDCG@10 of each example, ranked before it is learnt, as a decayed mean. `online` "
             "should lie above `popularity`; a rise is better answers, a lasting fall is drift.",
-            (Query('tidemill_prequential_ndcg10{process="learner"}', "{{model}}"),),
+            (
+                Query(
+                    f'tidemill_prequential_ndcg10{{process="learner",{OF_TENANT}}}',
+                    "{{model}} {{tenant}}",
+                ),
+            ),
             width=12,
         ),
         Panel(
@@ -279,7 +288,12 @@ LEARNER = Row(
             "Examples learnt, left out as learnt before, or of an unknown item. A rise in "
             "unknown items means that events come before their items; once these come, the "
             "events are counted as late ones.",
-            (Query(rate("tidemill_learner_examples_total", "outcome"), "{{outcome}}"),),
+            (
+                Query(
+                    rate(f"tidemill_learner_examples_total{{{OF_TENANT}}}", "outcome"),
+                    "{{outcome}}",
+                ),
+            ),
             unit="ops",
         ),
         Panel(
@@ -332,7 +346,7 @@ LEARNER = Row(
             "Items known to each process. All should agree; a rise is a growing catalogue.",
             (
                 Query(
-                    f"sum by (process, state) (tidemill_catalogue_items){ZERO}",
+                    f"sum by (process, state) (tidemill_catalogue_items{{{OF_TENANT}}}){ZERO}",
                     "{{process}} {{state}}",
                 ),
             ),
@@ -427,7 +441,10 @@ SERVING = Row(
             "in `no_model` or `empty_catalogue` means that serving lacks its inputs, one in "
             "`expired` that requests wait too long.",
             (
-                Query(rate("tidemill_answers_total", "path", "trigger"), "{{path}} {{trigger}}"),
+                Query(
+                    rate(f"tidemill_answers_total{{{OF_TENANT}}}", "path", "trigger"),
+                    "{{path}} {{trigger}}",
+                ),
                 Query(rate("tidemill_repeated_answers_total"), "sent again"),
             ),
             unit="reqps",
@@ -479,10 +496,35 @@ SERVING = Row(
             (Query("max by (process) (tidemill_search_waiting_items)", "{{process}}"),),
         ),
         Panel(
+            "Questions",
+            "Questions by the way they were answered. A rise of `unknown` means that shoppers ask "
+            "what no item, review or document says.",
+            (Query(rate("tidemill_questions_total", "route"), "{{route}}"),),
+            unit="reqps",
+        ),
+        Panel(
+            "Seconds per question, 99th percentile",
+            "Time to answer a question, without its list. A rise means longer texts, or a busy "
+            "machine: serving.answers.passages says how much is read.",
+            (Query(quantile(0.99, "tidemill_question_seconds"), "p99"),),
+            unit="s",
+        ),
+        Panel(
+            "Texts that questions are answered from",
+            "Reviews and documents that serving holds. A fall of reviews means that the topic "
+            "`reviews` forgets them, or that serving.answers.review_memory_mb is full.",
+            (Query("max by (kind) (tidemill_known_texts)", "{{kind}}"),),
+        ),
+        Panel(
             "Model version by process",
             "The version that each process uses. Serving follows the learner within seconds; a "
             "rise in the gap means that versions are refused.",
-            (Query('tidemill_adapter_version{process=~"learner|serving"}', "{{process}}"),),
+            (
+                Query(
+                    f'tidemill_adapter_version{{process=~"learner|serving",{OF_TENANT}}}',
+                    "{{process}} {{tenant}}",
+                ),
+            ),
         ),
         Panel(
             "Model versions loaded",
