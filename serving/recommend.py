@@ -32,6 +32,7 @@ from stream.cut import cut
 from stream.events import (
     KINDS,
     AnswerPath,
+    Because,
     Filters,
     ItemKind,
     ItemVector,
@@ -442,6 +443,8 @@ def _told(item: ItemVector, score: float, reason: Reason) -> RecommendedItem:
         title=cut(item.title, _TITLE_CHARS),
         reason=reason.text,
         because_item=reason.because_item,
+        because=tuple(Because(step.item_id, step.kind, step.ts_ms) for step in reason.events)
+        or msgspec.UNSET,
     )
 
 

@@ -370,9 +370,19 @@ class AdShown(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: float
 
 
+class Because(msgspec.Struct, frozen=True, gc=False):
+    """An event of the user that an item is recommended for: without it, the score is lower."""
+
+    item_id: str
+    kind: Kind
+    ts_ms: int
+
+
 class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a list, with the reason that a shopper can read.
 
+    `because` are the events that the reason rests on, newest first; none where it rests on nothing
+    that the user did.
     `text` is a sentence about the item, where `serving.sentences` is on: nothing in it that the
     item's record, its reviews or the reason don't say.
     """
@@ -382,6 +392,7 @@ class RecommendedItem(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     reason: str = ""
     because_item: str | None = None
+    because: tuple[Because, ...] | msgspec.UnsetType = msgspec.UNSET
     text: str | msgspec.UnsetType = msgspec.UNSET
     ad: AdShown | msgspec.UnsetType = msgspec.UNSET
 
