@@ -14,7 +14,6 @@ from infra.demo.reading import open_reader, partitions_of, read_topic
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.events import Recommendation, Request, decode_recommendation, json_encode
-from stream.tenants import Tenant
 from stream.topics import Topics
 
 POLL_MS = 100
@@ -24,7 +23,7 @@ _CUSTOMER = "tidemill-search"
 
 
 class Miss(msgspec.Struct, frozen=True, kw_only=True):
-    """A query that nothing was found for, and how often it was asked."""
+    """A query of which no item has a word, and how often it was asked."""
 
     query: str
     times: int
@@ -69,20 +68,21 @@ def search(
 
 def request_for(query: str, user_id: str = "", tenant: str = "", **more: object) -> Request:
     """A request for a search, under an id of its own."""
-    whose: Tenant = tenant or msgspec.UNSET
-    fields = {"user_id": user_id or _CUSTOMER, "query": query, "tenant": whose, **more}
+    fields = {"user_id": user_id or _CUSTOMER, "query": query, **more}
+    if tenant:
+        fields["tenant"] = tenant
     return msgspec.convert({"request_id": uuid.uuid4().hex, **fields}, Request)
 
 
 def misses(kafka: KafkaConfig, newest: int) -> list[Miss]:
-    """The queries of the topic `recommendations` that found nothing, the most frequent first."""
+    """The queries on `recommendations` of which no item has a word, the most frequent first."""
     topic = Topics(kafka.topic_prefix).recommendations
     answers = (decode_recommendation(record.value or b"") for _, record in read_topic(kafka, topic))
     return counted(answers)[:newest]
 
 
 def counted(answers: Iterable[Recommendation]) -> list[Miss]:
-    """Count queries that found nothing, however they are written.
+    """Count queries of which no item has a word, however they are written.
 
     >>> from stream.events import Searched
     >>> def answer(query, *items):
@@ -95,7 +95,6 @@ def counted(answers: Iterable[Recommendation]) -> list[Miss]:
         " ".join((answer.search.corrected_from or answer.search.query).casefold().split())
         for answer in answers
         if isinstance(answer.search, msgspec.Struct)
-        and not answer.items
         and not answer.search.suggestions
         and not answer.search.total
     )

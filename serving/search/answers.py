@@ -128,13 +128,7 @@ class SearchAnswers:
         return replace(answer, search=searched)
 
     def _count(self, found: Ordered, answer: Recommendation) -> None:
-        SEARCHES.labels(
-            outcome="nothing"
-            if not len(found.rows)
-            else "corrected"
-            if found.corrected_from
-            else "found"
-        ).inc()
+        SEARCHES.labels(outcome=outcome_of(found)).inc()
         if self._config.lists and found.described.shape[1] and len(found.rows) > 1:
             self._shown[answer.recommendation_id] = _Shown(
                 found.described.astype(np.float16),
@@ -166,3 +160,10 @@ class SearchAnswers:
                 if len(line)
             ),
         }
+
+
+def outcome_of(found: Ordered) -> str:
+    """What came of a search: items with its words, as written or corrected; near ones; nothing."""
+    if not found.total:
+        return "near" if len(found.rows) else "nothing"
+    return "corrected" if found.corrected_from else "found"

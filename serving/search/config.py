@@ -20,6 +20,14 @@ class SearchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     by_meaning: Annotated[
         int, Meta(ge=0, le=2_000, description="nearest items by text, beside them; 0: words alone")
     ] = 100
+    least_meaning: Annotated[
+        float,
+        Meta(
+            ge=-1,
+            le=1,
+            description="cosine from which an item that has none of the words is found by meaning",
+        ),
+    ] = 0.3
     scored: Annotated[
         int,
         Meta(

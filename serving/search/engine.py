@@ -184,7 +184,9 @@ class Engine:
         if vector is not None and self._config.by_meaning:
             open_I = self.catalog.available if mask is None else self.catalog.available & mask
             near = self._dense.nearest(vector, self._config.by_meaning, open_I)
-            rows = np.concatenate([rows, near[~np.isin(near, rows)]])
+            near = near[~np.isin(near, rows)]
+            like = self._dense.cosines(vector, near)
+            rows = np.concatenate([rows, near[like >= self._config.least_meaning]])
         meaning = (
             np.zeros(len(rows), np.float32) if vector is None else self._dense.cosines(vector, rows)
         )

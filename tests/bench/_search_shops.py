@@ -105,7 +105,7 @@ def stocked(items: Sequence[Item], encoder: Encodes) -> Catalog:
                 text_hash="",
                 first_seen_ms=0,
                 title=item.title,
-                category=tuple(item.category),
+                category=(item.category,) if isinstance(item.category, str) else item.category,
                 brand=item.brand,
                 price=item.price,
                 description=item.description,
@@ -178,10 +178,10 @@ def _plain(text: str) -> str:
 
 def _attributes(text: object) -> dict[str, str | float | bool]:
     of = json.loads(text) if isinstance(text, str) else {}
+    plain = {name.split("_", 2)[-1].replace("_", " ").strip(): one for name, one in of.items()}
+    plain.pop("product type", None)
     return {
-        name.split("_", 2)[-1].replace("_", " ").strip(): value
-        if isinstance(value, bool | str)
-        else float(value)
-        for name, value in of.items()
-        if name != "attr_t_product_type" and isinstance(value, bool | str | int | float)
+        name: one if isinstance(one, bool | str) else float(one)
+        for name, one in plain.items()
+        if isinstance(one, bool | str | int | float)
     }
