@@ -8,6 +8,7 @@ instructions: there is nothing here that could follow one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from learner.answers.wording import terms
 from serving.answers.attributes import Meant, look_up
 from serving.answers.compare import Named, cite_field, table, two_items
-from serving.answers.documents import Passage, best, passages
+from serving.answers.documents import Passage, best, cut_up
 from serving.answers.knowledge import Knowledge
 from serving.answers.opinions import heard, opinion_of
 from serving.answers.phrases import Phrases, phrases, shortened
@@ -26,6 +27,10 @@ from serving.answers.wishes import heard as wishes_heard
 from stream.asked import Answer, Citation, Dialogue, HandOver, HandOverReason, Turn, Wishes
 from stream.events import Filters, ItemVector
 from stream.tenants import plain
+
+MOSTLY = 0.6
+"""Share of a question's words, by how rare they are, that a text has to have to be read where a
+field is asked for that the item lacks."""
 
 MOST_TURNS = 6
 MOST_SHOWN = 10
@@ -153,7 +158,8 @@ class Answering:
             elif (answer := self._opinion(text, item, words)) is not None:
                 return answer
         least = self._sureness.text if lacking is None else self._sureness.lacking_field
-        read = [self._of_item(text, item), None if policy else self._document(text)]
+        share = 0.0 if lacking is None else MOSTLY
+        read = [self._of_item(text, item, share), None if policy else self._document(text, share)]
         found = max((one for one in read if one), key=lambda one: one.answers, default=None)
         if found is not None and found.answers >= least:
             return self._quoted(found, words)
@@ -180,24 +186,33 @@ class Answering:
             votes=votes,
         )
 
-    def _of_item(self, text: str, item: ItemVector | None) -> Found | None:
-        """What the item's description or its reviews say."""
+    def _of_item(self, text: str, item: ItemVector | None, share: float = 0.0) -> Found | None:
+        """What the item's description or its reviews say, if they have so much of the question."""
         if item is None:
             return None
         book = self.knowledge.reviews
-        parts = list(passages("item", item.item_id, "description", item.description))
+        parts = list(cut_up("item", item.item_id, "description", item.description))
         for said in book.of(item.item_id):
-            parts += passages("review", said.review_id, "text", said.text)
+            parts += cut_up("review", said.review_id, "text", said.text)
         weight = {word: book.frequencies.rarity(word) for word in set(terms(text))}
+        least = share * sum(weight.values())
         scored = [
-            (sum(worth for word, worth in weight.items() if word in part.words) + 1e-6, part)
+            (score + 1e-6, part)
             for part in parts
+            if (score := sum(w for word, w in weight.items() if word in part.words)) >= least
         ]
         return self.reader.read(text, best(scored, self._sureness.passages), book.frequencies)
 
-    def _document(self, text: str) -> Found | None:
+    def _document(self, text: str, share: float = 0.0) -> Found | None:
         book = self.knowledge.documents
-        return self.reader.read(text, book.found(text, self._sureness.passages), book.frequencies)
+        found = book.found(text, self._sureness.passages, share)
+        return self.reader.read(text, found, book.frequencies)
+
+    def forget(self, covers: Callable[[str, int], bool]) -> None:
+        """Drop what users wrote who are to be forgotten, and all that was read of it."""
+        if self.knowledge.reviews.forget_covered(covers):
+            cut_up.cache_clear()
+            self.reader.forget()
 
     def _quoted(self, found: Found, words: Phrases) -> Answer:
         passage, quote = found.passage, shortened(found.quote)

@@ -187,7 +187,7 @@ class Desk:
         """Drop what users said and wrote who are to be forgotten."""
         self.conversations.forget(covers)
         for answering in self._shops.values():
-            answering.knowledge.reviews.forget_covered(covers)
+            answering.forget(covers)
 
 
 class _Names:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from learner.answers.frequencies import Frequencies
@@ -60,6 +61,12 @@ def passages(source: Source, id_: str, field: str, text: str) -> Iterator[Passag
         part = tuple(spans[start : start + PASSAGE])
         words = frozenset(terms(text[part[0].start : part[-1].end]))
         yield Passage(source, id_, field, text, part, words)
+
+
+@lru_cache(maxsize=4_096)
+def cut_up(source: Source, id_: str, field: str, text: str) -> tuple[Passage, ...]:
+    """The passages of a text that is asked about again: cutting takes longer than finding."""
+    return tuple(passages(source, id_, field, text))
 
 
 class DocumentBook:
@@ -120,8 +127,8 @@ class DocumentBook:
                 del self._with[word]
         del self._documents[document_id], self._passages[document_id], self._titles[document_id]
 
-    def found(self, question: str, most: int) -> list[Passage]:
-        """The passages that share most with a question, the best first."""
+    def found(self, question: str, most: int, share: float = 0.0) -> list[Passage]:
+        """The passages that share most with a question, and at least so much; the best first."""
         asked = list(dict.fromkeys(terms(question)))
         weight = {word: self.frequencies.rarity(word) for word in asked}
         known = {document_id for word in asked for document_id in self._with.get(word, ())}
@@ -130,7 +137,8 @@ class DocumentBook:
             for document_id in sorted(known)
             for part in self._passages[document_id]
         ]
-        return best(scored, most)
+        least = share * sum(weight.values())
+        return best([(score, part) for score, part in scored if score >= least], most)
 
     def _words(self, document_id: str) -> set[str]:
         words = set(self._titles[document_id])

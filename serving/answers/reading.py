@@ -63,6 +63,10 @@ class Reader:
             found.append(Found(passage, passage.spans[judged.best], judged.answers))
         return max(found, key=lambda one: one.answers)
 
+    def forget(self) -> None:
+        """Drop what is remembered of texts."""
+        self._tokens.clear()
+
     def _likeness(self, question: str, passages: Sequence[Passage]) -> list[Likeness | None]:
         encoder = None if in_chinese(question) else self._encoder()
         if encoder is None:

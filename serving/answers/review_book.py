@@ -130,11 +130,12 @@ class ReviewBook:
             for item_id in list(self._items_of.get(user_id, ())):
                 self._drop((item_id, user_id))
 
-    def forget_covered(self, covers: Callable[[str, int], bool]) -> None:
-        """Drop the reviews that came before their users asked to be forgotten."""
-        for key, said in list(self._all.items()):
-            if covers(said.user_id, said.received_ms):
-                self._drop(key)
+    def forget_covered(self, covers: Callable[[str, int], bool]) -> int:
+        """Drop the reviews that came before their users asked to be forgotten; says how many."""
+        gone = [key for key, said in self._all.items() if covers(said.user_id, said.received_ms)]
+        for key in gone:
+            self._drop(key)
+        return len(gone)
 
     def _drop(self, key: tuple[str, str]) -> None:
         item_id, user_id = key

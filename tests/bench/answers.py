@@ -203,7 +203,7 @@ def fields_part(data: Path, size: float, encoder: TextEncoder) -> Iterator[Bar]:
     ):
         answering = shop(items, encoder)
         exact = known = lacking = silent = rightly = wrong = count = verbatim = cited = 0
-        for one in questions(items, round(1_500 * size), seed=7):
+        for one in questions(items, round(600 * size), seed=7):
             question = Question(one.text, "user", 0, "q", None, one.item.item_id)
             answer = answering.reply(question).answer
             silent_now = answer.route == "unknown"
