@@ -216,7 +216,15 @@ def desk(settings: Settings) -> Desk | None:
     config = settings.section(ServingConfig).answers
     encoder = settings.section(LearnerConfig).encoder
     make = (lambda: shared_encoder(encoder)) if encoder.model else None
-    return Desk(config, make) if config.on else None
+    texts = settings.section(LearnerConfig).texts
+    phrasing = None
+    if config.on and config.phrase and texts.model:
+        from learner.texts.generator import Generator
+        from serving.answers.phrasing import Phrasing
+
+        writer = Generator(texts, settings.section(LearnerConfig).seed)
+        phrasing = Phrasing(writer, texts.language, texts.drafts)
+    return Desk(config, make, phrasing) if config.on else None
 
 
 _ENCODER_LOCK = threading.Lock()

@@ -362,6 +362,13 @@ QUESTION_SECONDS = Histogram(
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0),
     registry=REGISTRY,
 )
+PHRASED_ANSWERS = Counter(
+    "tidemill_phrased_answers_total",
+    "Answers that a model was to word, by what spoke. A rise of `quotation` means that more of the "
+    "model's drafts say what no cited place says.",
+    ["by"],
+    registry=REGISTRY,
+)
 KNOWN_TEXTS = Gauge(
     "tidemill_known_texts",
     "Reviews and documents that questions are answered from, by kind.",

@@ -516,6 +516,13 @@ SERVING = Row(
             (Query("max by (kind) (tidemill_known_texts)", "{{kind}}"),),
         ),
         Panel(
+            "Answers in a model's words",
+            "Answers that a model was to word, by what spoke. A rise of `quotation` means that "
+            "more of its drafts say what no cited place says.",
+            (Query(rate("tidemill_phrased_answers_total", "by"), "{{by}}"),),
+            unit="reqps",
+        ),
+        Panel(
             "Model version by process",
             "The version that each process uses. Serving follows the learner within seconds; a "
             "rise in the gap means that versions are refused.",

@@ -14,6 +14,13 @@ class AnswersConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     on: Annotated[
         bool, Meta(description="answer questions; off: such requests get lists, as any other")
     ] = True
+    phrase: Annotated[
+        bool,
+        Meta(
+            description="let the model of learner.texts word answers, where it says nothing that "
+            "the cited places don't; off, or without a model: they are quoted"
+        ),
+    ] = False
     sure: Annotated[
         float,
         Meta(

@@ -16,6 +16,7 @@ from serving.answers.answering import Answering, Question, Reply, Sureness
 from serving.answers.config import AnswersConfig
 from serving.answers.conversations import ConversationBook
 from serving.answers.knowledge import Knowledge, Limits
+from serving.answers.phrasing import Phrasing
 from serving.answers.reading import Reader
 from serving.index import ItemIndex
 from serving.recommend import Ask
@@ -79,11 +80,17 @@ class Desk:
         How.
     make_encoder
         Makes the text encoder; `None` reads by words alone.
+    phrasing
+        Words answers; `None` quotes.
     """
 
     def __init__(
-        self, config: AnswersConfig, make_encoder: Callable[[], EncodesTokens] | None = None
+        self,
+        config: AnswersConfig,
+        make_encoder: Callable[[], EncodesTokens] | None = None,
+        phrasing: Phrasing | None = None,
     ) -> None:
+        self._phrasing = phrasing
         self.config = config
         self.conversations = ConversationBook(config)
         self.encoder = Encoder(make_encoder)
@@ -129,6 +136,8 @@ class Desk:
             dialogue,
         )
         reply = self._shops[ask.tenant].reply(question)
+        if self._phrasing is not None:
+            reply = reply._replace(answer=self._phrasing.phrased(reply.answer))
         if reply.hand_over is not None:
             self._hand_overs.append(reply.hand_over)
         if reply.dialogue is not None:
