@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 
@@ -60,7 +58,7 @@ class World:
         self.asked = 0
         self.said: list[Conversations] = []
 
-    def ask(self, *questions: str, send: bool = True, **more: object) -> list[Recommendation]:
+    def ask(self, *questions: str, send: bool = True, **more: str | None) -> list[Recommendation]:
         """One micro-batch of questions."""
         taken = []
         for text in questions:
@@ -79,14 +77,14 @@ class World:
         self.handed = replies.hand_overs
         return [decode_recommendation(one.value or b"") for one in replies.answers]
 
-    def answer(self, question: str, **more: object) -> Answer:
-        [made] = self.ask(question, **more)
+    def answer(self, question: str, **more: str | None) -> Answer:
+        [made] = self.ask(question, send=True, **more)
         assert isinstance(made.answer, Answer)
         return made.answer
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> World:
     return World()
 
 
