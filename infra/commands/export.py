@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.commands.aggregates import aggregates
 from infra.commands.options import settings_options
 
 if TYPE_CHECKING:
@@ -110,3 +111,6 @@ def export_vectors_command(settings: Settings, tenant: str, folder: Path) -> Non
     )
     by = "no version yet" if written.version is None else f"version {written.version}"
     click.echo(f"{folder}: {written.items:,} items, {written.users:,} users, {by}")
+
+
+export.add_command(aggregates)
