@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def test_the_noise_is_as_large_as_epsilon_asks() -> None:
 
 
 def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "opendp", None)
+    monkeypatch.setitem(sys.modules, "opendp.domains", None)
     with pytest.raises(SettingsError, match="pip install opendp"):
         OpenDpNoise(1.0, 4)
 
