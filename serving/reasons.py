@@ -1,6 +1,6 @@
 """Why an item is on the list, in words that a shopper can read.
 
-Legend: `B` users, `P` items of a list, `T` steps of a history, `N` users whose evidence is silent.
+Legend: `B` users, `P` items of a list, `T` steps of a history, `C` steps that carry an item.
 
 The first that holds is said:
 
@@ -12,8 +12,8 @@ The first that holds is said:
 6. what is left ranks by popularity: "popular now".
 
 With the first three come the events that carry the score: those at the item itself, and those at
-the one that the evidence points at. Taking them away lowers the score (`python -m tests.bench
-explanations`; counterfactual explanations as in Tan et al. 2021 and the survey arXiv 2203.01310).
+the items that the evidence points at (`serving.carriers`). Without them the score is lower, as
+`python -m tests.bench explanations` measures (counterfactual explanations: arXiv 2203.01310).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.catalog import UNKNOWN, Catalog
+from serving.carriers import Least, carriers
 from serving.index import ItemIndex, category_labels
 from serving.ranker import Floats, Rows
 from stream.cut import cut
@@ -40,11 +41,8 @@ _DID: dict[Kind, str] = {
 _TITLE_LENGTH = 80
 """Longer titles are cut: a reason is one line under an item."""
 
-MOST_EVENTS = 8
+MOST_EVENTS = 12
 """Events that a reason names: who views an item fifty times has one reason, not fifty."""
-
-_SPEAKS = 1e-9
-"""Less evidence than this is none, whatever the settings say."""
 
 _FIRST_LOAD_MS = 3_600_000
 """What arrives within an hour of the oldest item is the shop's first load, and no novelty."""
@@ -71,13 +69,6 @@ class Newness(NamedTuple):
         """Items younger than `new_item_s`, unless they came with the catalogue's first load."""
         loaded_ms = (index.since_ms or 0) + _FIRST_LOAD_MS
         return cls(max(now_ms - round(new_item_s * 1000), loaded_ms))
-
-
-class Least(NamedTuple):
-    """From when on a past step is a reason: the model's evidence, and the cosine of texts."""
-
-    evidence: float = 0.1
-    similarity: float = 0.5
 
 
 def explain_many(
@@ -112,11 +103,11 @@ def explain_many(
     least
         What the model's word, and a text, take to be enough.
     """
-    strongest_BP = _strongest_steps(rows_BP, past_BT, evidence_BPT, catalog, least)
+    carry_BPC = carriers(rows_BP, past_BT, evidence_BPT, catalog, least)
     return [
-        _explain(rows_P[rows_P >= 0].tolist(), history, step_P.tolist(), catalog, (newness, top))
-        for rows_P, history, step_P, top in zip(
-            rows_BP, histories, strongest_BP, top_categories, strict=True
+        _explain(rows_P[rows_P >= 0].tolist(), history, carry_PC.tolist(), catalog, (newness, top))
+        for rows_P, history, carry_PC, top in zip(
+            rows_BP, histories, carry_BPC, top_categories, strict=True
         )
     ]
 
@@ -137,7 +128,7 @@ def past_rows(catalog: Catalog, histories: Sequence[Sequence[Step]]) -> Rows:
 def _explain(
     rows: list[int],
     history: Sequence[Step],
-    strongest: list[int],
+    carry: list[list[int]],
     catalog: Catalog,
     else_: tuple[Newness, str],
 ) -> list[Reason]:
@@ -145,48 +136,26 @@ def _explain(
     for step in reversed(history):
         places.setdefault(step.item_id, []).append(step)
     reasons = []
-    for row, pointed in zip(rows, strongest, strict=False):
+    for row, carriers_C in zip(rows, carry, strict=False):
         item = catalog.item(row)
         own = places.get(item.item_id, [])
-        step = history[pointed] if pointed else None
+        steps = [history[at] for at in carriers_C if at]
         # What was looked at before is ranked by what led to it, too: having seen it may even count
         # against it.
-        other = step is not None and step.item_id != item.item_id
-        events = [*own, *(places[step.item_id] if step is not None and other else [])]
+        others = dict.fromkeys(step.item_id for step in steps if step.item_id != item.item_id)
+        events = own + [step for item_id in others for step in places[item_id]]
         events.sort(key=_time, reverse=True)
         named = tuple(events[:MOST_EVENTS])
         if own:
             reasons.append(Reason(f"{_did(own[0], 'this')} before", item.item_id, named))
-        elif step is not None:
+        elif steps:
+            step = steps[0]
             known = catalog.row(step.item_id)
             title = _short((catalog.item(known).title if known >= 0 else "") or step.item_id)
             reasons.append(Reason(f"because {_did(step, title)}", step.item_id, named))
         else:
             reasons.append(_without_history(item, history, catalog, *else_))
     return reasons
-
-
-def _strongest_steps(
-    rows_BP: Rows, past_BT: Rows, evidence_BPT: Floats, catalog: Catalog, least: Least
-) -> Rows:
-    """The step that best explains each item, counted from the end: -1 is the newest, 0 is none."""
-    steps = past_BT.shape[1]
-    if not rows_BP.size or not steps:
-        return np.zeros(rows_BP.shape, np.int32)
-    known_BT = past_BT >= 0
-    evidence_BPT = np.where(known_BT[:, None], evidence_BPT, 0.0)
-    chosen_BP = evidence_BPT.argmax(axis=2)
-    silent_BP = evidence_BPT.max(axis=2) < max(least.evidence, _SPEAKS)
-    user_N = np.flatnonzero((silent_BP & (rows_BP >= 0)).any(axis=1))
-    if len(user_N):
-        vectors, at_NT = catalog.vectors, np.maximum(past_BT[user_N], 0)
-        alike_NPT = vectors[np.maximum(rows_BP[user_N], 0)] @ vectors[at_NT].transpose(0, 2, 1)
-        alike_NPT = np.where(known_BT[user_N][:, None], alike_NPT, -1.0)
-        near_NP = alike_NPT.max(axis=2) >= least.similarity
-        by_text_NP = np.where(near_NP, alike_NPT.argmax(axis=2), steps)
-        chosen_BP[user_N] = np.where(silent_BP[user_N], by_text_NP, chosen_BP[user_N])
-    strongest_BP: Rows = (chosen_BP - steps).astype(np.int32)
-    return strongest_BP
 
 
 def _without_history(

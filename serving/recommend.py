@@ -19,13 +19,14 @@ import numpy as np
 
 from features.store import UserFeatures
 from learner.texts.facts import Facts, facts_of
+from serving.carriers import Least
 from serving.config import ServingConfig
 from serving.diversity import Diversity, diversify_many
 from serving.explore import Explorer, NewItems, scores_of
 from serving.fallback import answer_path, fill_rows
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
-from serving.reasons import Least, Newness, Reason, explain_many, past_rows
+from serving.reasons import Newness, Reason, explain_many, past_rows
 from serving.same_product import Alike
 from stream.clock import Clock
 from stream.cut import cut

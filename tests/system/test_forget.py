@@ -11,7 +11,8 @@ from tests.bench.forget import Store, failures, play
 pytestmark = pytest.mark.slow
 
 
-EVENTS = 2
+EVENTS = 6
+"""Of each user, before: enough to be described in words."""
 
 
 @pytest.mark.timeout(600)  # a whole stack starts, and is searched through
