@@ -9,7 +9,8 @@ of likeness are chosen on half of the queries and shown on the other half, 100 t
 `known`: three words of a product's title, drawn; MRR@10.
 `typos`: one letter of one word of each rated query is left out, doubled, swapped or replaced.
 `latency`: the product's encoder, titles made up.
-`personal`: see `_search_personal`.
+`fresh`: a search right after an event was stored, in the real store; `personal`: see
+`_search_personal`.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from learner.search.fusion import FEATURES
 from serving.search.config import SearchConfig
 from serving.search.dense import QueryVectors
 from serving.search.engine import Ask, Engine
+from tests.bench._search_fresh import fresh
 from tests.bench._search_personal import personal
 from tests.bench._search_shops import Kept, engine_on, icecat, made_up, rated, stocked
 
-PARTS = ("rated", "known", "typos", "latency", "personal")
+PARTS = ("rated", "typos", "known", "latency", "fresh", "personal")
 
 WIDE = SearchConfig(by_words=2_000, by_meaning=2_000, scored=0)
 """So wide that nearly all rated products are among what is put in order."""
@@ -264,7 +266,7 @@ def latency_bars(items: int, encoder: Kept) -> Iterator[Bar]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default="rated,known,typos,latency")
+    parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--items", type=int, default=20_000, help="of the part `latency`")
     parser.add_argument("--kept", type=Path, help="folder with what the encoder said before")
     parser.add_argument("--events", type=int, default=12_000, help="of the part `personal`")
@@ -295,6 +297,8 @@ def main(arguments: Sequence[str]) -> int:
             encoder.close()
     if "latency" in parts:
         show(latency_bars(options.items, Kept(None, "")))
+    if "fresh" in parts:
+        show(fresh())
     if "personal" in parts:
         show(personal(Path(where) if where else None, options.events, options.kept))
     return 0
