@@ -17,6 +17,7 @@ NAMES = (
     "scale",
     "startup",
     "memory",
+    "tenants",
 )
 
 
