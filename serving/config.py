@@ -137,6 +137,18 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             description="a list holds a product in one colour or size, as long as there are others"
         ),
     ] = True
+    cache_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="an equal request gets the same list for so long, as long as nothing of "
+            "its user, the catalogue and the model has changed; 0: every list is made anew",
+        ),
+    ] = 0.0
+    cache_lists: Annotated[
+        int, Meta(ge=1, description="lists kept for that; each takes some 5 kB")
+    ] = 10_000
     hide_seen_s: Annotated[
         float, Meta(ge=0, description="hide items that the user looked at this recently; 0 is off")
     ] = 0.0

@@ -19,6 +19,7 @@ import numpy as np
 
 from features.store import UserFeatures
 from learner.texts.facts import Facts, facts_of
+from serving.cache import ListCache
 from serving.carriers import Least
 from serving.config import ServingConfig
 from serving.diversity import Diversity, diversify_many
@@ -155,12 +156,26 @@ class Recommender:
         self.sponsored: Sells | None = None
         self._newest_ms = 0
         self._alike = Alike(index.catalog)
+        seconds = config.cache_s
+        self._cache = ListCache(seconds, config.cache_lists, clock) if seconds else None
         self._explorer, self._new_items = Explorer(config.explore_share), NewItems(index.catalog)
 
     def answer_many(
         self, asks: Sequence[Ask], features: Sequence[UserFeatures | None]
     ) -> list[Recommendation]:
-        """Answer a micro-batch: one list per ask, in the same order.
+        """Answer a micro-batch: one list per ask, in the same order; equal ones from the cache.
+
+        Lists with ads are always made: each show has its price.
+        """
+        if self._cache is None or self.sponsored is not None:
+            return self._make_many(asks, features)
+        version = self.index.catalog.version
+        return self._cache.through(asks, features, self.ranker, version, self._make_many)
+
+    def _make_many(
+        self, asks: Sequence[Ask], features: Sequence[UserFeatures | None]
+    ) -> list[Recommendation]:
+        """Make lists.
 
         1. histories from the features, the item that the user looks at now as their last step;
         2. candidates ranked for all at once, among the available items that pass the filters;

@@ -171,6 +171,13 @@ LEARNER_NOISE = Gauge(
     ["reason"],
     registry=REGISTRY,
 )
+LISTS_REUSED = Counter(
+    "tidemill_lists_total",
+    "Lists by whether they were made, or reused for an equal request (serving.cache_s). No rise of "
+    "what is reused where it is on: shoppers do something between any two requests.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 EXPLORED_PLACES = Counter(
     "tidemill_explored_places_total",
     "Places of lists that were given to new items, to find out who takes them.",

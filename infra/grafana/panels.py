@@ -436,6 +436,13 @@ SERVING = Row(
             (Query(rate("tidemill_explored_places_total"), "places"),),
         ),
         Panel(
+            "Lists made and reused",
+            "Lists that were made, and lists given again to an equal request (`serving.cache_s`). "
+            "A rise in reused ones saves time; where there are few, it is better turned off.",
+            (Query(rate("tidemill_lists_total", "outcome"), "{{outcome}}"),),
+            unit="ops",
+        ),
+        Panel(
             "Answers by path",
             "Recommendations sent, by the way they were made and what asked for them. A rise "
             "in `no_model` or `empty_catalogue` means that serving lacks its inputs, one in "
