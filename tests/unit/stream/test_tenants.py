@@ -44,7 +44,7 @@ def record(value: dict[str, Any], offset: int = 0, key: bytes | None = None) -> 
     return PlainRecord(key, json.dumps(value).encode(), offset, NOW_MS - 1)
 
 
-def click(offset: int = 0, **more: Any) -> PlainRecord:
+def click(offset: int = 0, /, **more: Any) -> PlainRecord:
     return record({"user_id": "ada", "item_id": "pot", "ts": NOW_MS - 9, **more}, offset)
 
 
