@@ -58,9 +58,10 @@ class SearchAnswers:
         self._config = config
         self._shown: OrderedDict[str, _Shown] = OrderedDict()
 
-    def follow(self) -> int:
-        """Take changes of the catalogue in, for a moment; says how many items wait."""
-        return self.engine.follow(self._config.slice_ms / 1000)
+    def follow(self, longest_s: float | None = None) -> int:
+        """Take changes of the catalogue in, for a moment or so long; says how many items wait."""
+        slice_s = self._config.slice_ms / 1000
+        return self.engine.follow(slice_s if longest_s is None else longest_s)
 
     def answers(self, ask: Ask) -> bool:
         """Whether a request is a search: its query has a word in it."""
