@@ -140,9 +140,10 @@ class Shops:
         for name, shop in self._shops.items():
             desk.open_shop(name, shop.index, shop.searches)
 
-    def follow_search(self) -> None:
-        """Let what changed in the catalogues be found, for a moment."""
-        SEARCH_WAITING_ITEMS.set(sum(searches.follow() for searches in self.searches.values()))
+    def follow_search(self, longest_s: float | None = None) -> None:
+        """Let what changed in the catalogues be found, for a moment or for so long."""
+        waiting = sum(searches.follow(longest_s) for searches in self.searches.values())
+        SEARCH_WAITING_ITEMS.set(waiting)
 
     def of(self, tenant: str) -> Shop:
         """One shop.
