@@ -75,6 +75,9 @@ _LOAD_SLICE_S = 5.0
 _RECALL_SLICE_S = 30.0
 """The same, while the answers of the last minutes are read back."""
 
+_INDEX_S = 20.0
+"""At a start search takes a shop's items in for so long; the rest comes between micro-batches."""
+
 _IDLE_COMMIT_S = 1.0
 """Offsets of records that bring no answer wait for the next answer, or this long."""
 
@@ -232,7 +235,7 @@ class ServingLoop:
         self._shops.settle(_FIRST_MODEL_S)
         self._shops.swap_models()
         self._shops.count_items()
-        self._shops.follow_search()
+        self._shops.follow_search(_INDEX_S)
         if self._feed is not None:
             self._feed.load(self._insist)
         _log.info("catalogue loaded: %s", self._shops)
