@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from kafka import KafkaProducer
@@ -66,7 +67,7 @@ def search(
     raise Unavailable(message)
 
 
-def request_for(query: str, user_id: str = "", tenant: str = "", **more: object) -> Request:
+def request_for(query: str, user_id: str = "", tenant: str = "", **more: Any) -> Request:
     """A request for a search, under an id of its own."""
     fields = {"user_id": user_id or _CUSTOMER, "query": query, **more}
     if tenant:

@@ -92,8 +92,8 @@ def best_of(found: Evidence, count: int) -> NDArray[np.int64]:
 def first_order(found: Evidence) -> Floats:
     """What words and meaning say together, before anything is learnt."""
     words_C = found.words / max(float(found.words.max(initial=0.0)), 1e-9)
-    first_C: Floats = words_C + found.whole + MEANING * np.maximum(found.meaning, 0.0)
-    return first_C
+    first_C = words_C + found.whole + MEANING * np.maximum(found.meaning, 0.0)
+    return first_C.astype(np.float32)
 
 
 def alike(vectors_CE: Floats, score_C: Floats) -> Floats:

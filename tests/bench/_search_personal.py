@@ -155,7 +155,7 @@ def search_twice(
         found = engine.find(
             Ask(query, LISTED),
             who,
-            lambda rows, who=who, ask=list_ask: recommender.scores_of(ask, who, rows),  # type: ignore[misc]
+            lambda rows, who=who, ask=list_ask: recommender.scores_of(ask, who, rows),
         )
         places = np.flatnonzero(found.rows == row)
         place = int(places[0]) if len(places) else LISTED

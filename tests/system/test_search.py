@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -85,7 +86,7 @@ def test_a_search_is_answered_knows_its_user_and_learns(
 ) -> None:
     topics, store = Topics(kafka_config.topic_prefix), MemoryStore()
 
-    def ask(query: str, user_id: str = "ann", **more: object) -> Recommendation:
+    def ask(query: str, user_id: str = "ann", **more: Any) -> Recommendation:
         return search(kafka_config, request_for(query, user_id, **more), DEADLINE_S)
 
     with serving(kafka_config, store, tmp_path / "search"):
