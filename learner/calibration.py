@@ -52,6 +52,9 @@ the beginning, when a shop's scores move most, it is half of all that was shown.
 REDRAW = (500, 5_000, 50_000)
 """So many shown items after a surface's first one, knots move to where its scores are."""
 
+MOST_CHANGE = 0.5
+"""Of any logit, in one step."""
+
 KEPT_SCORES = 1_000
 TAIL = 0.05
 """Beyond the knots the lines are level: this share of the scores at either end."""
@@ -206,7 +209,10 @@ def _step(  # noqa: PLR0917 - one step's parts
     curve_DD += (x_ND * np.maximum(now_N * (1 - now_N), 1e-4)[:, None]).T @ x_ND
     ridge_DD = np.diag(np.full(len(weights_D), 1e-2))
     step_D = np.linalg.solve(curve_DD + ridge_DD, x_ND.T @ (now_N - click_N))
-    return np.asarray(weights_D - step_D, np.float64)
+    # A first batch of many clicks would be believed beyond measure: curvature is small where clicks
+    # are thought to be rare.
+    change = float(np.abs(x_ND @ step_D).max())
+    return np.asarray(weights_D - step_D * min(1.0, MOST_CHANGE / max(change, 1e-9)), np.float64)
 
 
 class Calibration:
@@ -216,7 +222,7 @@ class Calibration:
     --------
     >>> found = Calibration()
     >>> score, place = np.array([0.0, 4.0] * 500), np.array([1, 1] * 500)
-    >>> for _ in range(5):
+    >>> for _ in range(20):
     ...     _ = found.learn("home", score, place, np.tile([0.0, 1.0], 500))
     >>> low, high = found.predict("home", score[:2], place[:2])
     >>> bool(low < 0.1 < 0.9 < high), found.knows("mail")

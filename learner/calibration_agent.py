@@ -46,6 +46,9 @@ ROLE = "calibration"
 PUBLISH_S = 10.0
 """Between two records on `calibrations`: what a crash repeats, how old serving's weights get."""
 
+BATCH = 500
+"""Shown items that are predicted before any of them is learnt."""
+
 LOAD_TIMEOUT_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -77,7 +80,9 @@ class _Shop:
             score_N = np.array([one.score for one in every])
             place_N = np.array([one.place for one in every])
             click_N = np.array([one.clicked for one in every])
-            self.calibration.learn(surface, score_N, place_N, click_N)
+            for start in range(0, len(every), BATCH):
+                part = slice(start, start + BATCH)
+                self.calibration.learn(surface, score_N[part], place_N[part], click_N[part])
 
 
 class CalibrationAgent:

@@ -108,3 +108,11 @@ def test_clicks_wait_for_what_was_passed_over_beside_them() -> None:
     assert [one.clicked for one in labels.take([told(20, item="cup", final=True)])] == [True, False]
     again = Labels(labels.waiting)
     assert [one.clicked for one in again.take([told(40, item="cup", final=True)])] == [True, False]
+
+
+def test_a_first_batch_full_of_clicks_is_not_believed_beyond_measure() -> None:
+    rng, calibration = np.random.default_rng(4), Calibration()
+    score_N, place_N = rng.normal(1.0, 2.0, 500), rng.integers(1, 11, 500)
+    for _ in range(3):
+        calibration.learn("home", score_N, place_N, rng.random(500) < 0.08)
+        assert calibration.predict("home", score_N, place_N).max() < 0.2
