@@ -27,6 +27,10 @@ CHARACTER, WORD_PIECE = 1.2, 3.0
 have 4 in English titles, 3 in German ones, 1 in Chinese."""
 
 
+MUCH, FEW = 1.25, 8
+"""A text joins a batch if it is longer than the batch's first by no more than a quarter and a few:
+32 reviews in one batch are 2.4 times as long with their padding as without."""
+
 NO_TOKENS = Tokens(np.zeros((0, 2), np.int32), np.zeros((0, 0), np.float16))
 """Of a text that nobody encodes."""
 
@@ -64,12 +68,16 @@ def load_encoder(name: str) -> tuple[Any, Any]:
 def by_length(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
     """Places in batches of similar length, so that padding stays short; the shortest first.
 
-    >>> list(by_length([5, 1, 4, 2], 2))
-    [[1, 3], [2, 0]]
+    >>> list(by_length([5, 1, 4, 2], 2)), list(by_length([90, 30, 92, 30], 4))
+    ([[1, 3], [2, 0]], [[1, 3], [0, 2]])
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for start in range(0, len(order), batch):
-        yield order[start : start + batch]
+    start = 0
+    for end in range(1, len(order) + 1):
+        longest = MUCH * lengths[order[start]] + FEW
+        if end == len(order) or end - start == batch or lengths[order[end]] > longest:
+            yield order[start:end]
+            start = end
 
 
 def mean_over(hidden_NSE: Tensor, real_NS: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from learner.config import EncoderConfig
-from learner.encoder import TextEncoder, find_model
+from learner.encoder import TextEncoder, by_length, find_model
 from stream.errors import SettingsError
 
 CONFIG = EncoderConfig(device="cpu", max_tokens=16, batch=4)
@@ -86,3 +86,12 @@ def test_an_encoder_of_another_width_says_which_width_to_set() -> None:
 def test_loading_shows_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     TextEncoder(CONFIG)
     assert capfd.readouterr() == ("", "")
+
+
+def test_batches_hold_every_text_once_and_little_padding() -> None:
+    lengths = np.random.default_rng(0).integers(1, 97, size=500).tolist()
+    batches = list(by_length(lengths, 32))
+    assert sorted(n for batch in batches for n in batch) == list(range(500))
+    padded = sum(max(lengths[n] for n in batch) * len(batch) for batch in batches)
+    assert padded < 1.25 * sum(lengths)
+    assert max(len(batch) for batch in batches) <= 32
