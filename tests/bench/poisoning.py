@@ -188,6 +188,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--attacks", nargs="+", default=list(ATTACKS), choices=list(ATTACKS))
     parser.add_argument("--shares", type=float, nargs="+", default=[0.01, 0.1], help="of events")
     parser.add_argument("--target", type=float, nargs="+", default=[0.3], help="where it stands")
+    parser.add_argument("--item", help="the target, instead of one by its place")
     parser.add_argument("--batch", type=int, default=64, help="events learnt together")
     parser.add_argument("--transformer", action="store_true", help="four times slower")
     parser.add_argument("--no-cleaning", action="store_true", help="echoes and haste teach, too")
@@ -221,7 +222,7 @@ def main(arguments: Sequence[str]) -> None:
             | {"ndcg10_over_off": round(ratio, 4), "from_to": _rounded(interval)}
         )
         for place in asked.target:
-            target = off.target(place)
+            target = asked.item or off.target(place)
             for share in asked.shares:
                 for attack in asked.attacks:
                     for label, field in (("off", off), ("on", on)):
