@@ -194,7 +194,7 @@ class ServingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ad_places: Annotated[
         tuple[Annotated[int, Meta(ge=1, le=200)], ...],
         Meta(
-            description="places of each list that are sold, from 1; none: those of the surface `ads`"
+            description="places of each list that are sold, from 1; none: those of the surface ads"
         ),
     ] = ()
     ad_reserve: Annotated[
