@@ -55,7 +55,7 @@ def export_user(
                 for placed in read_topic(kafka, f"{kafka.topic_prefix}{name}")
                 if _is_of(user_id, placed.record)
             ]
-            for name in (*CARRIERS, "profiles")
+            for name in (*CARRIERS, "profiles", "choices", "identities")
         },
         "dead_letters": [
             _letter(placed)
