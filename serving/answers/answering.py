@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from learner.answers.wording import terms
-from serving.answers.attributes import Meant, look_up
+from serving.answers.attributes import Meant, look_up, without_title
 from serving.answers.compare import Named, cite_field, table, two_items
 from serving.answers.documents import Passage, best, cut_up
 from serving.answers.knowledge import Knowledge
@@ -159,7 +159,9 @@ class Answering:
                 return answer
         least = self._sureness.text if lacking is None else self._sureness.lacking_field
         share = 0.0 if lacking is None else MOSTLY
-        read = [self._of_item(text, item, share), None if policy else self._document(text, share)]
+        # The item's title is in its texts anyway: found again, it answers nothing.
+        bare = text if item is None else without_title(text, item.title)
+        read = [self._of_item(bare, item, share), None if policy else self._document(bare, share)]
         found = max((one for one in read if one), key=lambda one: one.answers, default=None)
         if found is not None and found.answers >= least:
             return self._quoted(found, words)

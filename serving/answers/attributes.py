@@ -138,7 +138,7 @@ class AttributeNames:
         yes_no = bool(_YES_NO.search(question))
         if _HAN.search(question):
             return self._meant_han(question, yes_no=yes_no)
-        asked = _without(question, item.title)
+        asked = without_title(question, item.title)
         words = all_terms(asked)
         free = _NOISE | set(terms(f"{item.title} {item.brand} {_path(item)}"))
         verbatim, length = self._by_name(words, free)
@@ -209,7 +209,7 @@ _YES_NO = re.compile(
 )
 
 
-def _without(question: str, title: str) -> str:
+def without_title(question: str, title: str) -> str:
     """A question without the item's title, where it is quoted whole."""
     if title and (at := question.casefold().find(title.casefold())) >= 0:
         return f"{question[:at]} it {question[at + len(title) :]}"

@@ -254,23 +254,27 @@ def latency_part(folder: Path, size: float, encoder: TextEncoder) -> Iterator[Ba
         said = Said(f"review-{n}", f"user-{n}", f"item-{n % len(items)}", data.texts[of], None, n)
         answering.knowledge.reviews.add(said)
     encoder.tokens(["warm up"], MOST_TOKENS)
-    waits, verbatim, cited = [], 0, 0
-    for n, one in enumerate(data.asked[: max(30, round(400 * size))]):
-        started_s = time.perf_counter()
+    waits, took, verbatim, cited = [], [], 0, 0
+    for one in data.asked[: max(30, round(300 * size))]:
+        started_s, worked_s = time.perf_counter(), time.process_time()
         question = Question(one.text, "user", 0, "q", None, f"item-{one.of % len(items)}")
         answer = answering.reply(question).answer
         waits.append(time.perf_counter() - started_s)
+        took.append(time.process_time() - worked_s)
         for citation in answer.citations:
             cited += 1
             text = texts[citation.id]
             verbatim += text[citation.start : citation.end] == citation.quote
-        del n
     p90_ms = float(np.quantile(waits, 0.9)) * 1_000
     yield Bar(
         name="answers/latency-p90",
         value=p90_ms,
         unit="ms",
-        against={"p50": float(np.quantile(waits, 0.5)) * 1_000},
+        against={
+            "p50": float(np.quantile(waits, 0.5)) * 1_000,
+            "processor p50": float(np.quantile(took, 0.5)) * 1_000,
+            "processor p90": float(np.quantile(took, 0.9)) * 1_000,
+        },
         bar="≤ 300 ms",
         holds=p90_ms <= 300,
     )

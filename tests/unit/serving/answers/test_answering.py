@@ -181,3 +181,10 @@ def test_reviews_are_bounded() -> None:
         known.reviews.add(Said(f"r{n}", f"u{n}", "fan", "Quiet.", None, n))
     assert len(known.reviews) == 50
     assert known.reviews.of("fan")[0].review_id == "r199"
+
+
+def test_a_title_that_is_found_again_answers_nothing() -> None:
+    known = knowledge()
+    title = "Breeze 300 Desk Fan"
+    known.index.upsert([item("fan", title, description=f"{title}, white, by Acme.")])
+    assert ask(known, f"What is the weight of the {title}?").route == "unknown"
