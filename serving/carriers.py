@@ -27,8 +27,8 @@ _SPEAKS = 1e-9
 
 _HEARD = 16
 _FADE = np.float32(0.8)
-"""How many of the newest steps speak by their texts, and how much less each older one says: as the
-model's own evidence fades."""
+"""How many of the newest steps speak, and how much less each older one's text says: as the model's
+own evidence fades."""
 
 
 class Least(NamedTuple):
@@ -57,7 +57,8 @@ def carriers(
     steps = past_BT.shape[1]
     if not rows_BP.size or not steps:
         return np.zeros((*rows_BP.shape, MOST_CARRIERS), np.int32)
-    speaks_BPT = np.where((past_BT >= 0)[:, None], evidence_BPT, np.float32(0))
+    past_BT, steps = past_BT[:, -_HEARD:], min(steps, _HEARD)  # what is older says nothing
+    speaks_BPT = np.where((past_BT >= 0)[:, None], evidence_BPT[:, :, -_HEARD:], np.float32(0))
     silent_BP = speaks_BPT.max(axis=2) < max(least.evidence, _SPEAKS)
     speaks_BPT[silent_BP] = 0
     user_N = np.flatnonzero((silent_BP & (rows_BP >= 0)).any(axis=1))
@@ -65,7 +66,7 @@ def carriers(
         by_text_NPT = _by_text(rows_BP[user_N], past_BT[user_N], catalog, least.similarity)
         speaks_BPT[user_N] += by_text_NPT * silent_BP[user_N][:, :, None]
     most = min(MOST_CARRIERS, steps)
-    order_BPC = np.argsort(-speaks_BPT, axis=2, kind="stable")[:, :, :most]
+    order_BPC = np.argsort(-speaks_BPT, axis=2)[:, :, :most]
     said_BPC = np.take_along_axis(speaks_BPT, order_BPC, axis=2)
     before_BPC = said_BPC.cumsum(axis=2) - said_BPC
     all_BP1 = speaks_BPT.sum(axis=2, keepdims=True)
@@ -80,6 +81,6 @@ def _by_text(rows_NP: Rows, past_NT: Rows, catalog: Catalog, least: float) -> Fl
     steps, vectors = past_NT.shape[1], catalog.vectors
     age_T = np.arange(steps - 1, -1, -1)
     alike_NPT = vectors[np.maximum(rows_NP, 0)] @ vectors[np.maximum(past_NT, 0)].transpose(0, 2, 1)
-    heard_NPT = (alike_NPT >= least) & (past_NT >= 0)[:, None] & (age_T < _HEARD)
+    heard_NPT = (alike_NPT >= least) & (past_NT >= 0)[:, None]
     said: Floats = np.where(heard_NPT, alike_NPT * _FADE**age_T, 0.0).astype(np.float32)
     return said

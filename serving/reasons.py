@@ -38,6 +38,8 @@ _DID: dict[Kind, str] = {
     "review": "you reviewed {}",
 }
 
+_INTEREST = "matches your recent interest in "
+
 _TITLE_LENGTH = 80
 """Longer titles are cut: a reason is one line under an item."""
 
@@ -144,7 +146,8 @@ def _explain(
         # against it.
         others = dict.fromkeys(step.item_id for step in steps if step.item_id != item.item_id)
         events = own + [step for item_id in others for step in places[item_id]]
-        events.sort(key=_time, reverse=True)
+        if len(events) > 1:
+            events.sort(key=_time, reverse=True)
         named = tuple(events[:MOST_EVENTS])
         if own:
             reasons.append(Reason(f"{_did(own[0], 'this')} before", item.item_id, named))
@@ -154,23 +157,19 @@ def _explain(
             title = _short((catalog.item(known).title if known >= 0 else "") or step.item_id)
             reasons.append(Reason(f"because {_did(step, title)}", step.item_id, named))
         else:
-            reasons.append(_without_history(item, history, catalog, *else_))
+            reason = _without_history(item, *else_)
+            if reason.text.startswith(_INTEREST):
+                found = tuple(_of_category(history, catalog, else_[1]))
+                reason = reason._replace(events=found[:MOST_EVENTS])
+            reasons.append(reason)
     return reasons
 
 
-def _without_history(
-    item: ItemVector,
-    history: Sequence[Step],
-    catalog: Catalog,
-    newness: Newness,
-    top_category: str,
-) -> Reason:
+def _without_history(item: ItemVector, newness: Newness, top_category: str) -> Reason:
     if item.first_seen_ms > newness.from_ms:
         return Reason(f"new in {_short(item.category[-1])}" if item.category else "new")
     if top_category and top_category.casefold() in category_labels(item.category):
-        events = tuple(_of_category(history, catalog, top_category))
-        said = f"matches your recent interest in {_short(top_category)}"
-        return Reason(said, events=events[:MOST_EVENTS])
+        return Reason(f"{_INTEREST}{_short(top_category)}")
     return Reason("popular now")
 
 

@@ -68,7 +68,7 @@ def online_as_of(events: list[tuple[int, Event]], user_id: str, at_ms: int) -> U
     store, table = MemoryStore(), dict[bytes, bytes]()
     agent = ProfileAgent(
         kafka=KafkaConfig(),
-        table=table,  # type: ignore[arg-type]
+        table=table,
         publisher=Nowhere(),
         store=store,
         catalog=catalogue(),

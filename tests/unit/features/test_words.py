@@ -92,7 +92,8 @@ def test_every_claim_is_counted_again_from_the_events() -> None:
         total = TOTAL.fullmatch(sentences.pop())
         assert total, text.text
         kinds = Counter(e.kind for e in past)
-        said = dict(reversed(one.split(" ")) for one in total[4].split(", "))
+        both = [one.split(" ") for one in total[4].split(", ")]
+        said = {name: n for n, name in both}
         assert int(total[1]) == len(past) == text.user_events
         assert {name.removesuffix("s"): int(n) for name, n in said.items()} == kinds
         times = [e.ts_ms for e in past]
