@@ -29,7 +29,7 @@ HEAP = 64 << 20
 
 TITLE, TEXT, ATTRIBUTES = "title", "text", "attributes"
 
-WEIGHTS: Mapping[str, float] = {TITLE: 1.0, TEXT: 1.0, ATTRIBUTES: 0.2}
+WEIGHTS: Mapping[str, float] = {TITLE: 1.0, TEXT: 1.0, ATTRIBUTES: 0.1}
 """What a word is worth by where it stands."""
 
 STEM, PART = 0.2, 0.4
