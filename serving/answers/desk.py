@@ -111,6 +111,14 @@ class Desk:
         """What each shop knows, by its tenant."""
         return {tenant: answering.knowledge for tenant, answering in self._shops.items()}
 
+    def follow(self, budget_s: float) -> int:
+        """Take changes of the catalogues in, for a moment; says how many items still wait."""
+        end_s = time.monotonic() + budget_s
+        return sum(
+            answering.knowledge.follow(max(end_s - time.monotonic(), 0.0))
+            for answering in self._shops.values()
+        )
+
     def answers(self, ask: Ask) -> bool:
         """Whether a request is a question."""
         return self.config.on and bool(ask.question and ask.question.strip())

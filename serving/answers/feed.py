@@ -65,6 +65,7 @@ class Feed:
         """Read documents and conversations to their end as of now."""
         insist(lambda: self._documents.load(self._hear_document, _LOAD_SLICE_S))
         insist(lambda: self._conversations.load(self._hear_conversation, _LOAD_SLICE_S))
+        self._desk.follow(_LOAD_SLICE_S)
         self._count()
 
     def follow(self, forgotten: Forgotten) -> None:
@@ -76,9 +77,11 @@ class Feed:
                 self._reviews.poll(self._waiting.append, 0.0)
         except (Unavailable, KafkaError) as error:
             _log.warning("reviews and documents aren't followed now: %s", error)
+        slice_s = self._desk.config.slice_ms / 1000
+        self._desk.follow(slice_s)
         if not self._waiting:
             return
-        end_s = time.monotonic() + self._desk.config.slice_ms / 1000
+        end_s = time.monotonic() + slice_s
         while self._waiting and time.monotonic() < end_s:
             self._hear_review(self._waiting.popleft(), forgotten)
         self._count()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import NamedTuple
 
 from features.catalog import UNKNOWN
@@ -22,16 +24,23 @@ class Limits(NamedTuple):
 
 
 class Knowledge:
-    """A shop's knowledge, which follows its catalogue.
+    """A shop's knowledge, which follows its catalogue: a slice at a time, where it is large.
+
+    Attributes
+    ----------
+    names
+        Of all items' fields.
+    offered
+        The names of categories and brands; of those that are gone, too: they find nothing.
 
     Examples
     --------
     >>> from features.catalog import Catalog
     >>> index = ItemIndex(Catalog(width=2, texts=True))
-    >>> knowledge = Knowledge(index)
     >>> index.upsert([ItemVector(item_id="pot", vector=b"", encoder="", text_hash="",
     ...                          first_seen_ms=0, title="Tea pot", brand="Betty",
     ...                          attributes={"weight": "1 kg"})])
+    >>> knowledge = Knowledge(index)
     >>> knowledge.item("pot").title, len(knowledge.names), knowledge.item("pan")
     ('Tea pot', 4, None)
     >>> knowledge.offered.brands.longest("one by Betty")
@@ -43,41 +52,38 @@ class Knowledge:
         self.index = index
         self.reviews = ReviewBook(limits.reviews_per_item, limits.review_bytes)
         self.documents = DocumentBook()
-        self._names = AttributeNames()
+        self.names = AttributeNames()
+        self.offered = Offered(Vocabulary(()), Vocabulary(()))
         self._named: dict[int, list[str]] = {}
+        self._waiting: dict[int, None] = {}
         self._version = -1
-        self._offered = Offered(Vocabulary(()), Vocabulary(()))
-        self._offered_at = -1
+        self.follow()
 
     def item(self, item_id: str | None) -> ItemVector | None:
         """An item of the catalogue, withdrawn ones too: they may be asked about."""
         row = UNKNOWN if item_id is None else self.index.catalog.row(item_id)
         return None if row == UNKNOWN else self.index.catalog.item(row)
 
-    @property
-    def names(self) -> AttributeNames:
-        """The names of all items' fields, as of now."""
+    def follow(self, budget_s: float = float("inf")) -> int:
+        """Take the names of new and changed items in; says how many items still wait to be."""
         catalog = self.index.catalog
         if self._version != catalog.version:
-            for row in catalog.changed_since(max(self._version, 0)).tolist():
-                self._names.remove(self._named.get(row, ()))
-                self._named[row] = known_names(catalog.item(row))
-                self._names.add(self._named[row])
+            self._waiting.update(dict.fromkeys(catalog.changed_since(self._version).tolist()))
             self._version = catalog.version
-        return self._names
+        end_s = time.monotonic() + budget_s
+        while self._waiting:
+            self._take(self._waiting.popitem()[0])
+            if time.monotonic() >= end_s:
+                break
+        return len(self._waiting)
 
-    @property
-    def offered(self) -> Offered:
-        """The names of categories and brands, as of now."""
-        catalog = self.index.catalog
-        if self._offered_at != catalog.version:
-            levels: dict[str, None] = {}
-            brands: dict[str, None] = {}
-            for row in range(len(catalog)):
-                item = catalog.item(row)
-                levels.update(dict.fromkeys(item.category))
-                if item.brand:
-                    brands[item.brand] = None
-            self._offered = Offered(Vocabulary(levels), Vocabulary(brands))
-            self._offered_at = catalog.version
-        return self._offered
+    def _take(self, row: int) -> None:
+        item = self.index.catalog.item(row)
+        self.names.remove(self._named.get(row, ()))
+        # The same few names come with every item: each is kept once.
+        self._named[row] = [sys.intern(name) for name in known_names(item)]
+        self.names.add(self._named[row])
+        for level in item.category:
+            self.offered.categories.add(level)
+        if item.brand:
+            self.offered.brands.add(item.brand)

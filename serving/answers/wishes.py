@@ -87,10 +87,18 @@ class Vocabulary:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._of: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-        for name in dict.fromkeys(names):
-            words = tuple(all_terms(name))
-            if words and not all(word in STOP for word in words):
-                self._of.setdefault(words[0], []).append((words, name))
+        self._known: set[str] = set()
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str) -> None:
+        """Know a name as well."""
+        if name in self._known:
+            return
+        self._known.add(name)
+        words = tuple(all_terms(name))
+        if words and not all(word in STOP for word in words):
+            self._of.setdefault(words[0], []).append((words, name))
 
     def all_in(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
         """The names in a text with their words, those with most words first."""

@@ -171,6 +171,7 @@ def test_a_changed_item_is_answered_for_as_it_is_now() -> None:
     known = knowledge()
     assert ask(known, "How heavy is it?").value == "2.5 kg"
     known.index.upsert([item("fan", "Breeze 300 Desk Fan", attributes={"width": "30 cm"})])
+    assert known.follow(0.0) == 0
     assert ask(known, "How heavy is it?").route == "unknown"
     assert ask(known, "How wide is it?").value == "30 cm"
 
