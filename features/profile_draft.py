@@ -27,7 +27,8 @@ MAX_STEPS = 50
 
 _MAX_IDS = 48
 """Event ids remembered against producers that send twice: 8 bytes each, so that a full state stays
-within 2 KiB, `seen` and what is said of the user aside. Ingest drops what it sees; this catches what it forgot in a restart."""
+within 2 KiB, `seen` and what is said of the user aside. Ingest drops what it sees; this catches
+what it forgot in a restart."""
 
 _MAX_SOURCES = 32
 """Raw partitions remembered, against batches that ingest publishes again after a kill: a shop whose
