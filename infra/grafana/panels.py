@@ -235,21 +235,21 @@ STREAM = Row(
         ),
         Panel(
             "Money spent on ads, per second",
-            "What ads pay for being shown, by the second prices of their places. It is even over "
-            "the day where budgets are what limits it.",
+            "What ads pay for being shown, by the second prices of their places. Where budgets limit "
+            "it, it is even over the day; a fall means spent budgets or fewer lists.",
             (Query(rate("tidemill_ads_spent_total"), "spent"),),
         ),
         Panel(
             "Calibration error by surface",
             "How far predicted and observed clicks lie apart, as a share of shown items, where "
-            "`outcomes.on` is set. Above 0.01 the clicks' probabilities, and what ads are worth "
-            "by them, are off.",
+            "`outcomes.on` is set. A rise above 0.01 means that probabilities of clicks, and what "
+            "ads are worth by them, are off.",
             (Query("max by (surface) (tidemill_calibration_error_ratio)", "{{surface}}"),),
         ),
         Panel(
             "Predicted by observed clicks",
-            "Clicks that calibration predicted by those that came, lately. Above 1 it promises too "
-            "much; it should be within 0.95 and 1.05 where many items are shown.",
+            "Clicks that calibration predicted by those that came, lately. A rise above 1 means that "
+            "it promises too much, a fall below too little; 0.95 to 1.05 is right.",
             (
                 Query(
                     "max by (surface) (tidemill_calibration_predicted_by_observed_ratio)",
