@@ -235,8 +235,8 @@ STREAM = Row(
         ),
         Panel(
             "Money spent on ads, per second",
-            "What ads pay for being shown, by the second prices of their places. Where budgets limit "
-            "it, it is even over the day; a fall means spent budgets or fewer lists.",
+            "What ads pay for being shown, by the second prices of their places. Where budgets "
+            "limit it, it is even over the day; a fall means spent budgets or fewer lists.",
             (Query(rate("tidemill_ads_spent_total"), "spent"),),
         ),
         Panel(
@@ -248,8 +248,8 @@ STREAM = Row(
         ),
         Panel(
             "Predicted by observed clicks",
-            "Clicks that calibration predicted by those that came, lately. A rise above 1 means that "
-            "it promises too much, a fall below too little; 0.95 to 1.05 is right.",
+            "Clicks that calibration predicted by those that came, lately. A rise above 1 means "
+            "that it promises too much, a fall below too little; 0.95 to 1.05 is right.",
             (
                 Query(
                     "max by (surface) (tidemill_calibration_predicted_by_observed_ratio)",
