@@ -45,7 +45,7 @@ FEATURES = (
 
 PLAIN = 6
 
-PRIOR: tuple[float, ...] = (3.0, 3.0, 9.0, 3.0, 0.3, 0.2, 0.6, 0.5, 0.5, 0.2, 0.1)
+PRIOR: tuple[float, ...] = (3.0, 3.0, 9.0, 6.0, 0.3, 0.2, 0.6, 0.5, 0.5, 0.2, 0.1)
 """Before any click: of the plain ones what served best where people rated what was found."""
 
 Query = Literal["known", "short", "long"]
