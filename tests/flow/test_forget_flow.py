@@ -60,6 +60,7 @@ class World:
 
     store: Away = field(default_factory=Away)
     table: Table = field(default_factory=Table)
+    shown: Table = field(default_factory=Table)
     topics: dict[str, list[Outgoing]] = field(default_factory=dict)
     scrubbed: list[int] = field(default_factory=list)
     forgotten: Forgotten = field(default_factory=Forgotten)
@@ -78,7 +79,7 @@ class World:
         )
         self.forget = ForgetAgent(
             kafka=KAFKA,
-            tables=[self.table],
+            tables=[self.table, self.shown],
             scrub=self.scrub,
             publisher=self,
             store=self.store,
@@ -127,7 +128,9 @@ def test_who_is_forgotten_starts_from_zero_and_others_stay() -> None:
     async def play(world: World) -> None:
         await world.profile(events(ADA, 10, 20))
         await world.profile(events(BOB, 10, 20))
+        world.shown.update({b"ada": b"lists", b"bob": b"lists"})
         await world.forget(asked(ADA))
+        assert set(world.shown) == {b"bob"}
         assert (world.events_of(ADA), world.store.read([ADA])) == (0, [None])
         assert b"ada" not in world.table and world.scrubbed == [HOME]
         await world.profile(events(ADA, 101))
