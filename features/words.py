@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from features.interest import ItemFacts
-from features.profile import AppliedAll, InterestModel, Users, apply_all
+from features.profile import AppliedAll, InterestModel, Users, counted
 from features.profile_state import Profile
 from features.readings import PRAISES, as_read
 from features.words_text import MAX_NAME, Share, Turn, Words, language_of, text_of
@@ -56,17 +56,15 @@ class Describer:
         due_at = [due(before, done) for (before, _), done in zip(users, applied, strict=True)]
         then = [done.profile for done in applied]
         # What a user did later in the run is not spoken of: how runs are cut makes no difference.
-        halves = {
-            n: applied[n].examples[found[0]].offset
-            for n, found in enumerate(due_at)
-            if found is not None and found[0] + 1 < len(applied[n].examples)
-        }
-        heads = [
-            (users[n][0], [(offset, event) for offset, event in users[n][1] if offset <= upto])
-            for n, upto in halves.items()
-        ]
-        for n, half in zip(halves, apply_all(heads, partition, self._model), strict=True):
-            then[n] = half.profile
+        # No interest has shifted since: the shift is the one that the whole run has left.
+        for n, found in enumerate(due_at):
+            done = applied[n]
+            if found is not None and found[0] + 1 < len(done.examples):
+                before, events = users[n]
+                upto = done.examples[found[0]].offset
+                head = [(offset, event) for offset, event in events if offset <= upto]
+                shift = done.profile.shift
+                then[n] = counted(before, head, partition, self._model, shift)
         told: list[tuple[Profile, ProfileText | None]] = []
         for user_id, found, done, at in zip(user_ids, due_at, applied, then, strict=True):
             if found is None:
