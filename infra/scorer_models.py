@@ -14,6 +14,7 @@ from learner.scorer import Ranked, Scorer
 from learner.snapshot import load_version
 from learner.state import ranker_of
 from stream.events import AdapterVersion, Step
+from stream.metrics import NEWCOMERS_RANKED
 
 
 class VersionedScorer:
@@ -35,7 +36,10 @@ class VersionedScorer:
         seen: Sequence[bytes] = (),
     ) -> Ranked:
         """Rank the allowed rows of the catalogue for each history."""
-        return self._scorer.rank_many(histories, now_ms, k, allowed, allowed_per_user, seen=seen)
+        found = self._scorer.rank_many(histories, now_ms, k, allowed, allowed_per_user, seen=seen)
+        for events, users in self._scorer.take_newcomers().items():
+            NEWCOMERS_RANKED.labels(events=events).inc(users)
+        return found
 
     def evidence_many(
         self, past_BT: NDArray[np.int32], rows_BP: NDArray[np.int32]

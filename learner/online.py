@@ -29,7 +29,6 @@ from learner.step import Trainer, make_lesson
 from learner.tower import IDLE_MS
 from learner.transfer import start_from
 from stream.events import Example
-from stream.metrics import STUDENT_AGREEMENT
 
 TOP = 10
 
@@ -115,6 +114,7 @@ class OnlineLearner:
             self.ranked += ("student",)
         self.recent = {name: DecayedMean(RECENT) for name in (*self.ranked, "hr10")}
         self.agreement = DecayedMean(RECENT)
+        """Of the base's ten best items, the share that are the student's."""
 
     def learn_many(self, examples: Sequence[Example]) -> LearnReport:
         """Rank examples, then learn from them, micro-batch by micro-batch.
@@ -300,8 +300,6 @@ class OnlineLearner:
         for name, rank_N in rank.items():
             self.recent[name].add(gains(rank_N))
         self.recent["hr10"].add((rank["online"] <= TOP).astype(np.float64))
-        if self.ranker.student is not None:
-            STUDENT_AGREEMENT.set(self.agreement.value)
         losses = np.concatenate([b.losses for b in seen]) if seen else np.zeros(0)
         if len(losses):
             self.last_loss = float(losses.mean())

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from learner.gate import Decision, Gate, one_of_each_first
+from learner.meta.newcomers import SEGMENTS
 from learner.online import LearnReport, OnlineLearner
 from learner.rank_by import rank_by
 from learner.ranker import Ranker
@@ -22,6 +23,7 @@ from learner.ranking_metrics import gains
 from learner.snapshot import Saved
 from learner.state import READER, go_back, load_ranker, save_ranker
 from stream.events import AdapterVersion, Example
+from stream.metrics import NEWCOMERS_WEIGHT, STUDENT_AGREEMENT
 
 _FOR_LEARNING = (
     "replay/",
@@ -63,6 +65,7 @@ class Referee:
 
     def judge(self, examples: Sequence[Example], report: LearnReport) -> None:
         """Look at examples that were just ranked and learnt; the versions rank a sample of them."""
+        self._tell()
         if report.repeated or not examples:
             return  # the report's ranks are those of new examples only
         users = {example.user_id: n for n, example in enumerate(examples)}
@@ -79,6 +82,15 @@ class Referee:
         if self.good is not None and self.good is not self.live:
             gain["good"] = gains(rank_by(self.good.ranker, sample))
         self.gate.see(gain)
+
+    def _tell(self) -> None:
+        """Say how the student keeps up with its base, and how much the newcomers' layer counts."""
+        ranker = self._learner.ranker
+        if ranker.student is not None:
+            STUDENT_AGREEMENT.set(self._learner.agreement.value)
+        if ranker.newcomers is not None:
+            for events, counts in zip(SEGMENTS, ranker.newcomers.counts_S, strict=True):
+                NEWCOMERS_WEIGHT.labels(events=events).set(counts)
 
     def decide(self) -> Decision:
         """What becomes of a version that is made now."""

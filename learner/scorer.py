@@ -144,6 +144,11 @@ class Scorer:
         experts.reserve(len(self._catalog))
         return speaks_for(experts, self._catalog.vectors, past_BT, rows_BP)
 
+    def take_newcomers(self) -> dict[str, int]:
+        """How many users the newcomers' layer had a say in since the last call, by events."""
+        layer = self._ranker.newcomers
+        return {} if layer is None else layer.take_ranked()
+
     def taken(self, rows_N: NDArray[np.int32]) -> NDArray[np.int64]:
         """How often items were taken, as far as was learnt."""
         experts = self._ranker.experts

@@ -30,7 +30,6 @@ from learner.meta.config import MetaConfig
 from learner.meta.trained import Trained
 from learner.ranking_metrics import gains
 from learner.stacking import MEMORY, NEAR, RIDGE
-from stream.metrics import NEWCOMERS_RANKED, NEWCOMERS_WEIGHT
 
 SEGMENTS = ("none", "some")
 """Users without an event, and with one or a few."""
@@ -58,6 +57,8 @@ class Newcomers:
         self._ridge_GG = np.diag([RIDGE_SCORE, *[RIDGE] * (G - 1)])
         self.curvature_SGG = np.repeat(self._ridge_GG[None], S, axis=0)
         self.lost_S2 = np.zeros((S, 2))
+        self.ranked_S = np.zeros(S, np.int64)
+        """Users whose scores the layer had a say in, since they were taken."""
         self._clear()
 
     def _clear(self) -> None:
@@ -89,8 +90,7 @@ class Newcomers:
         found = self.find(past)
         if not len(found.users_N):
             return score_BK
-        for name, count in zip(SEGMENTS, np.bincount(found.segment_N, minlength=2), strict=True):
-            NEWCOMERS_RANKED.labels(events=name).inc(int(count))
+        self.ranked_S += np.bincount(found.segment_N, minlength=len(SEGMENTS))
         x_NKG = self._describe(past, found, rows_BK, score_BK, vector_IE)
         layer_NK = np.einsum("nkg,ng->nk", x_NKG, self.weights_SG[found.segment_N])
         counts_N1 = self._shares()[found.segment_N, 1:]
@@ -159,8 +159,6 @@ class Newcomers:
             self.weights_SG[s] += np.linalg.solve(self.curvature_SGG[s], self._slope_SG[s])
             self.lost_S2[s] *= float(np.exp(-self._seen_S[s] / WEIGH_MEMORY))
             self.lost_S2[s] += self._losing_S2[s]
-        for name, share in zip(SEGMENTS, self._shares()[:, 1].tolist(), strict=True):
-            NEWCOMERS_WEIGHT.labels(events=name).set(share)
         self._clear()
 
     def _shares(self) -> NDArray[np.float64]:
@@ -168,6 +166,17 @@ class Newcomers:
         worse_S2 = self.lost_S2 - self.lost_S2.min(axis=1, keepdims=True)
         weight_S2 = np.exp(-worse_S2)
         return np.asarray(weight_S2 / weight_S2.sum(axis=1, keepdims=True))
+
+    @property
+    def counts_S(self) -> NDArray[np.float64]:
+        """How much the layer counts in each segment, from 0 to 1."""
+        return self._shares()[:, 1]
+
+    def take_ranked(self) -> dict[str, int]:
+        """How many users had the layer's say since the last call, by segment."""
+        ranked = dict(zip(SEGMENTS, self.ranked_S.tolist(), strict=True))
+        self.ranked_S[:] = 0
+        return ranked
 
     def _describe(
         self,

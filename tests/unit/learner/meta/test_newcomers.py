@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 
+from infra.scorer_models import VersionedScorer
 from learner.batch import Histories, histories_of
 from learner.meta.cold import WINDOWS, Pulse, cold_features
 from learner.meta.config import MetaConfig
 from learner.meta.newcomers import SEGMENTS, Newcomers
 from learner.online import OnlineLearner
+from learner.referee import Referee
+from learner.scorer import Scorer
 from learner.snapshot import Saved
 from learner.state import load_learner, save_learner
 from stream.events import Example
@@ -48,7 +51,9 @@ def test_newcomers_are_shown_what_is_taken_now() -> None:
     assert gain(learner, fashion(400)) > without * 1.1
     assert learner.ranker.newcomers is not None
     assert learner.ranker.newcomers.lost_S2[0, 1] < learner.ranker.newcomers.lost_S2[0, 0]
-    assert told("tidemill_newcomers_weight", "none") > 0.9
+    assert learner.ranker.newcomers.counts_S[0] > 0.9
+    Referee(learner, sample=4).judge([], learner.learn_many([]))
+    assert told("tidemill_newcomers_weight", "none") == learner.ranker.newcomers.counts_S[0]
 
 
 def test_who_has_enough_events_is_not_touched() -> None:
@@ -58,10 +63,9 @@ def test_who_has_enough_events_is_not_touched() -> None:
     past = toy_past([["a1", "a2"], ["a1"], []])
     rows_BK = np.tile(np.arange(18, dtype=np.int32), (3, 1))
     score_BK = np.zeros((3, 18), np.float32)
-    before = {events: told("tidemill_newcomers_ranked_total", events) for events in SEGMENTS}
     scored_BK = layer.rescore(past, rows_BK, score_BK, np.zeros((18, toy.WIDTH), np.float32))
-    for events, count in before.items():
-        assert told("tidemill_newcomers_ranked_total", events) == count + 1
+    assert layer.take_ranked() == dict.fromkeys(SEGMENTS, 1)
+    assert layer.take_ranked() == dict.fromkeys(SEGMENTS, 0)
     assert not scored_BK[0].any()
     assert (scored_BK[1:].argmax(axis=1) == 3).all()
     assert (layer.tops(past, np.ones(18, np.bool_))[0] == -1).all()
@@ -120,3 +124,14 @@ def test_the_pulse_forgets_by_events() -> None:
     assert shares_BKW[0, 0, 0] < 0.01
     assert (shares_BKW[0, 1] > 0.2).all()
     assert torch.from_numpy(shares_BKW).isfinite().all()
+
+
+def test_serving_counts_the_newcomers_that_it_answers() -> None:
+    learner = OnlineLearner(toy.catalogue(shop()), CONFIG)
+    learner.learn_many(fashion(64))
+    serving = VersionedScorer(Scorer(learner.ranker), 1, 0)
+    learner.ranker.newcomers.take_ranked()  # type: ignore[union-attr]
+    before = {events: told("tidemill_newcomers_ranked_total", events) for events in SEGMENTS}
+    serving.rank_many([(), (), toy.example(9, "a0", ["a1"]).history], 0, 3, None, ())
+    after = {events: told("tidemill_newcomers_ranked_total", events) for events in SEGMENTS}
+    assert {events: after[events] - before[events] for events in SEGMENTS} == {"none": 2, "some": 1}
