@@ -49,7 +49,8 @@ def agreement(
         best_BK = np.zeros(real_BK.shape, np.bool_)
         best_BK[line_B1, order_BK[:, :top]] = True
         both_BK &= best_BK
-    return (both_BK & real_BK).sum(axis=1) / np.maximum(count_B, 1)
+    share_B: NDArray[np.float64] = (both_BK & real_BK).sum(axis=1) / np.maximum(count_B, 1)
+    return share_B
 
 
 class DecayedMean:

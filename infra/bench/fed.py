@@ -233,7 +233,7 @@ def learner(folder: Path) -> Take:
 
     def take(first: int, last: int) -> None:
         run = run_of(TOPICS.examples, (msgpack_encode(example(n)) for n in range(first, last)), 0)
-        asyncio.run(agent.take(run, Taken()))  # type: ignore[arg-type]
+        asyncio.run(agent.take(run, Taken()))
 
     return take
 

@@ -136,7 +136,8 @@ def known_bars(engine: Engine, seed: int = 1) -> Iterator[Bar]:
     chance = random.Random(seed)
     catalog = engine.catalog
     plain = engine_on(catalog, None)
-    worth, by_words = [], []
+    worth: list[float] = []
+    by_words: list[float] = []
     for row in chance.sample(range(len(catalog)), ASKED):
         words = catalog.item(row).title.split()
         if len(words) < 3:  # noqa: PLR2004 - too short to draw from

@@ -52,11 +52,11 @@ def process(tmp_path: Path) -> ExamplesAgent:
 def test_nothing_of_who_leaves_is_kept(process: ExamplesAgent, tmp_path: Path) -> None:
     async def play() -> None:
         # Items that nobody sells wait with their users' ids, and a checkpoint keeps them.
-        await process.take(given(of(ADA, 21, "?"), of(BOB, 22, "?")), Receipt())  # type: ignore[arg-type]
-        await process.take(given(*(of(ADA, n, f"i{n % 20}") for n in range(23, 33))), Receipt())  # type: ignore[arg-type]
+        await process.take(given(of(ADA, 21, "?"), of(BOB, 22, "?")), Receipt())
+        await process.take(given(*(of(ADA, n, f"i{n % 20}") for n in range(23, 33))), Receipt())
         await process.publish()
         assert any(ADA.encode() in data for data in bytes_of(tmp_path))
-        await process.take(given(of(ADA, 33, "i1")), Receipt())  # type: ignore[arg-type]
+        await process.take(given(of(ADA, 33, "i1")), Receipt())
         await process.forget({ADA})
 
     asyncio.run(play())
@@ -69,8 +69,8 @@ def test_what_was_on_its_way_is_not_learnt_and_is_acknowledged(process: Examples
 
     async def play() -> int:
         process._forgotten.add(ADA, 25_000, partition=0, offset=0)  # noqa: SLF001
-        await process.take(given(*(of(ADA, n, f"i{n % 20}") for n in range(21, 26))), receipt)  # type: ignore[arg-type]
-        await process.take(given(of(ADA, 26, "i6"), of(BOB, 27, "i7")), receipt)  # type: ignore[arg-type]
+        await process.take(given(*(of(ADA, n, f"i{n % 20}") for n in range(21, 26))), receipt)
+        await process.take(given(of(ADA, 26, "i6"), of(BOB, 27, "i7")), receipt)
         await process.publish()
         return process._learner.learnt  # noqa: SLF001
 

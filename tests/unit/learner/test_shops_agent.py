@@ -64,8 +64,7 @@ class QuietVersions(PlainVersions):
 def plain() -> Iterator[None]:
     """Learners that only count, but write real checkpoints."""
     with plain_learners():
-        examples_agent.Snapshots = Snapshots  # type: ignore[misc]
-        examples_agent.VersionsAgent = QuietVersions  # type: ignore[assignment, misc]
+        vars(examples_agent).update(Snapshots=Snapshots, VersionsAgent=QuietVersions)
         yield
 
 
@@ -310,7 +309,7 @@ def test_forgetting_a_user_of_one_shop_leaves_the_others_alone(tmp_path: Path) -
             async def forget(users: Any, tenant: str = tenant) -> None:
                 asked.append((tenant, set(users)))
 
-            agent.forget = forget  # type: ignore[method-assign]
+            agent.forget = forget  # type: ignore[method-assign, assignment]
         await world.agent.forget({inside("acme", "ada"), inside("gone", "ada")})
         assert asked == [("acme", {inside("acme", "ada")})]
 
