@@ -9,68 +9,35 @@ instructions: there is nothing here that could follow one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
-
-import msgspec
 
 from learner.answers.wording import terms
-from serving.answers.attributes import Meant, look_up, without_title
-from serving.answers.compare import Named, cite_field, table, two_items
-from serving.answers.documents import Passage, best, cut_up
+from serving.answers.attributes import Meant, without_title
+from serving.answers.compare import Named, table, two_items
+from serving.answers.documents import best, cut_up
 from serving.answers.knowledge import Knowledge
 from serving.answers.opinions import heard, opinion_of
 from serving.answers.phrases import Phrases, phrases, shortened
 from serving.answers.reading import Found, Reader
+from serving.answers.replies import (
+    Question,
+    Reply,
+    Search,
+    Sureness,
+    after,
+    cite,
+    field_answer,
+    told_wishes,
+)
 from serving.answers.routes import about_policy, first_way, in_chinese
 from serving.answers.wishes import filters_of, query_of
 from serving.answers.wishes import heard as wishes_heard
-from stream.asked import Answer, Citation, Dialogue, HandOver, HandOverReason, Turn, Wishes
-from stream.events import Filters, ItemVector
+from stream.asked import Answer, HandOver, HandOverReason, Wishes
+from stream.events import ItemVector
 from stream.tenants import plain
 
 MOSTLY = 0.6
 """Share of a question's words, by how rare they are, that a text has to have to be read where a
 field is asked for that the item lacks."""
-
-MOST_TURNS = 6
-MOST_SHOWN = 10
-
-
-class Sureness(NamedTuple):
-    """From which probability on a sentence is an answer, and how many passages are read."""
-
-    text: float = 0.6
-    lacking_field: float = 0.98
-    passages: int = 3
-
-
-class Question(NamedTuple):
-    """A question as it is asked; ids as they are inside."""
-
-    text: str
-    user_id: str
-    now_ms: int
-    question_id: str
-    request_id: str | None = None
-    item_id: str | None = None
-    dialogue: Dialogue | None = None
-
-
-class Search(NamedTuple):
-    """The list that belongs to an answer: what to search for, and what must not be in it."""
-
-    query: str
-    filters: Filters
-    not_brands: tuple[str, ...]
-
-
-class Reply(NamedTuple):
-    """An answer, and what follows from it."""
-
-    answer: Answer
-    dialogue: Dialogue | None = None
-    hand_over: HandOver | None = None
-    search: Search | None = None
 
 
 class Answering:
@@ -130,7 +97,7 @@ class Answering:
             return self._search(question, words)
         answer = self._answer(question.text, item, words)
         shown = (item.item_id,) if item is not None else ()
-        return Reply(answer, _after(question, answer.route, shown=shown))
+        return Reply(answer, after(question, answer.route, shown=shown))
 
     def _item(self, question: Question) -> ItemVector | None:
         """The item that is meant: the page's, or the only one that the conversation is about."""
@@ -152,7 +119,7 @@ class Answering:
         if item is not None:
             meant = self.knowledge.names.meant(text, item)
             if meant is not None:
-                if (answer := _field(meant, item, words)) is not None:
+                if (answer := field_answer(meant, item, words)) is not None:
                     return answer
                 lacking = meant
             elif (answer := self._opinion(text, item, words)) is not None:
@@ -229,7 +196,7 @@ class Answering:
         return Answer(
             text=told,
             route="policy" if passage.source == "document" else "review",
-            citations=(_cite(passage, found),),
+            citations=(cite(passage, found),),
             confidence=round(found.answers, 3),
         )
 
@@ -252,7 +219,7 @@ class Answering:
         pair = two_items(question.text, item, shown, self._named)
         if pair is None:
             answer = Answer(text=words.one_item, route="unknown")
-            return Reply(answer, _after(question, answer.route))
+            return Reply(answer, after(question, answer.route))
         compared = table(*pair)
         told = "\n".join(" | ".join(row) for row in compared.rows)
         answer = Answer(
@@ -263,7 +230,7 @@ class Answering:
             table=compared.rows,
         )
         shown_ids = (pair[0].item_id, pair[1].item_id)
-        return Reply(answer, _after(question, answer.route, shown=shown_ids))
+        return Reply(answer, after(question, answer.route, shown=shown_ids))
 
     def _search(self, question: Question, words: Phrases) -> Reply:
         before = question.dialogue
@@ -281,7 +248,7 @@ class Answering:
             confidence=1.0,
             wishes=wished,
         )
-        dialogue = _after(question, "find", wishes=wished, shown=())
+        dialogue = after(question, "find", wishes=wished, shown=())
         search = Search(query_of(wished), filters_of(wished), wished.not_brands)
         return Reply(answer, dialogue, search=search)
 
@@ -302,69 +269,4 @@ class Answering:
         answer = Answer(
             text=told, route="hand-over", confidence=1.0, hand_over_id=hand_over.hand_over_id
         )
-        return Reply(answer, _after(question, answer.route), hand_over=hand_over)
-
-
-def _field(meant: Meant, item: ItemVector, words: Phrases) -> Answer | None:
-    field = look_up(meant, item)
-    if field is None:
-        return None
-    return Answer(
-        text=words.field.format(name=field.label, value=field.value),
-        route="attribute",
-        citations=(cite_field(item, field),),
-        confidence=1.0,
-        value=field.value,
-    )
-
-
-def _cite(passage: Passage, found: Found) -> Citation:
-    return Citation(
-        source=passage.source,
-        id=plain(passage.id),
-        field=passage.field,
-        start=found.span.start,
-        end=found.span.end,
-        quote=found.quote,
-    )
-
-
-def _after(
-    question: Question,
-    route: str,
-    *,
-    wishes: Wishes | None = None,
-    shown: tuple[str, ...] | None = None,
-) -> Dialogue | None:
-    """The conversation after a turn; `None` where the question belongs to none."""
-    before = question.dialogue
-    if before is None:
-        return None
-    turn = Turn(question.now_ms, question.text[:500], route)
-    return msgspec.structs.replace(
-        before,
-        ts_ms=question.now_ms,
-        wishes=before.wishes if wishes is None else wishes,
-        item_ids=before.item_ids if not shown else shown[:MOST_SHOWN],
-        turns=(*before.turns, turn)[-MOST_TURNS:],
-    )
-
-
-def told_wishes(wishes: Wishes) -> str:
-    """Wishes in a few words.
-
-    >>> told_wishes(Wishes(category="Tea pots", price_max=40.0, words=("red",), use="camping"))
-    'Tea pots, red, ≤ 40, camping'
-    """
-    low, high = wishes.price_min, wishes.price_max
-    price = " ".join(
-        part
-        for part in (
-            f"≥ {low:g}" if low is not None else "",
-            f"≤ {high:g}" if high is not None else "",
-        )
-        if part
-    )
-    parts = [wishes.category, wishes.brand, " ".join(wishes.words), price, wishes.use]
-    parts += [f"≠ {brand}" for brand in wishes.not_brands]
-    return ", ".join(part for part in parts if part) or "…"
+        return Reply(answer, after(question, answer.route), hand_over=hand_over)

@@ -12,12 +12,13 @@ import msgspec
 
 from learner.answers.likeness import EncodesTokens
 from learner.answers.wording import terms
-from serving.answers.answering import Answering, Question, Reply, Sureness
+from serving.answers.answering import Answering
 from serving.answers.config import AnswersConfig
 from serving.answers.conversations import ConversationBook
 from serving.answers.knowledge import Knowledge, Limits
 from serving.answers.phrasing import Phrasing
 from serving.answers.reading import Reader
+from serving.answers.replies import Question, Reply, Sureness
 from serving.index import ItemIndex
 from serving.recommend import Ask
 from serving.search import engine

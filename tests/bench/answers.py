@@ -38,10 +38,11 @@ from learner.answers.sentences import Span, sentences
 from learner.catalogue import describe_item
 from learner.config import EncoderConfig
 from learner.encoder import TextEncoder
-from serving.answers.answering import Answering, Question
+from serving.answers.answering import Answering
 from serving.answers.fields import field_of, normal
 from serving.answers.knowledge import Knowledge
 from serving.answers.reading import Reader
+from serving.answers.replies import Question
 from serving.answers.review_book import Said
 from serving.index import ItemIndex
 from stream.asked import Answer

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from features.catalog import Catalog
-from serving.answers.answering import Answering, Question
+from serving.answers.answering import Answering
 from serving.answers.fields import Asked
 from serving.answers.knowledge import Knowledge
 from serving.answers.reading import Reader
+from serving.answers.replies import Question
 from serving.answers.review_book import Said
 from serving.index import ItemIndex
 from stream.asked import Answer, Document

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from serving.answers.answering import Answering, Question
+from serving.answers.answering import Answering
 from serving.answers.knowledge import Knowledge
 from serving.answers.reading import Reader
+from serving.answers.replies import Question
 from serving.answers.review_book import Said
 from stream.asked import Dialogue
 from tests.unit.serving.answers.shop import ask, item, knowledge, named

@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from serving.answers.answering import Answering, Question
+from serving.answers.answering import Answering
 from serving.answers.reading import Reader
+from serving.answers.replies import Question
 from serving.answers.review_book import Said
 from stream.asked import Dialogue, Document
 from tests.unit.serving.answers.shop import ask, knowledge
