@@ -186,7 +186,7 @@ def _user_and_item(
 
 
 def _product(vector: object, other_D: NDArray[np.float32] | None) -> float:
-    if not isinstance(vector, list) or other_D is None:
+    if not isinstance(vector, list) or not vector or other_D is None:
         return 0.0
     return float(np.array(vector, np.float32) @ other_D)
 
