@@ -248,10 +248,18 @@ class Forgetting:
 
     def _end_conversations(self, users: Collection[str]) -> None:
         """Tombstones for what users said to serving: its processes drop it when they hear them."""
+        keys = {user_id.encode() for user_id in users}
+        told = {
+            record.key
+            for _, record in read_topic(self._kafka, self._topics.conversations)
+            if record.key in keys
+        }
+        if not told:
+            return
         sender = Sender(self._kafka)
         try:
-            for user_id in users:
-                sender.send("conversations", user_id.encode(), None)
+            for key in sorted(told):
+                sender.send("conversations", key, None)
             sender.flush()
         finally:
             sender.close()
