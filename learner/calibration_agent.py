@@ -4,7 +4,8 @@ When an offset counts as done: after a record on `calibrations` holds what it ta
 
 1. A run's outcomes are predicted, then learnt, each surface together; what was learnt before is
    known by its offset and left out.
-2. Every `publish_s` seconds each shop's state is published, with the offsets that it includes.
+2. Every `PUBLISH_S` seconds each shop's state is published, with the offsets that it includes;
+   also where no run comes after it, and before a stop or a rebalance.
 3. The runs that it includes are acknowledged.
 
 A crash before 3 repeats runs whose outcomes the state may hold already: they are left out.
@@ -17,6 +18,7 @@ partitions move, what is on `calibrations` counts: what came after it comes agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -33,7 +35,7 @@ from stream.batching import Record, Run
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.errors import BadRecord
+from stream.errors import BadRecord, Unavailable
 from stream.events import Calibrated, Outcome, decode_calibrated, decode_outcome, msgpack_encode
 from stream.metrics import CALIBRATION_ERROR, CALIBRATION_RATIO
 from stream.outgoing import Outgoing, Publishes
@@ -45,6 +47,9 @@ ROLE = "calibration"
 
 PUBLISH_S = 10.0
 """Between two records on `calibrations`: what a crash repeats, how old serving's weights get."""
+
+TICK_S = 1.0
+"""Between two looks whether it is time to publish."""
 
 BATCH = 500
 """Shown items that are predicted before any of them is learnt."""
@@ -98,6 +103,7 @@ class CalibrationAgent:
         self._clock = clock
         self._shops: dict[str, _Shop] = {}
         self._held: list[Receipt] = []
+        self._publishing = asyncio.Lock()
         self._published_s = clock.monotonic_s()
 
     def begin(self, records: Sequence[Record], *, learns: bool) -> None:
@@ -128,20 +134,39 @@ class CalibrationAgent:
         self._refusals.count(run, refused)
         await self._refusals.publish(refused)
         self._held.append(receipt)
-        if self._clock.monotonic_s() - self._published_s >= PUBLISH_S:
+        await self.tick()
+
+    async def tick(self) -> None:
+        """Publish, if something waits for it and it is time."""
+        if self._held and self._clock.monotonic_s() - self._published_s >= PUBLISH_S:
             await self.publish()
+
+    async def drain(self) -> None:
+        """Before a stop or a rebalance: publish what waits for it, or learn it again later."""
+        if not self._held:
+            return
+        try:
+            await self.publish()
+        except Unavailable as error:
+            log.warning("what scores are worth isn't published now: %s", error)
 
     async def publish(self) -> None:
         """Say what is learnt, then acknowledge what it was learnt from."""
-        records = [
-            Outgoing(tenant.encode(), msgpack_encode(self._said(tenant, shop)))
-            for tenant, shop in self._shops.items()
-        ]
-        await self._publisher.publish(self._topics.calibrations, records)
-        held, self._held = self._held, []
-        for receipt in held:
-            receipt.ack()
-        self._published_s = self._clock.monotonic_s()
+        async with self._publishing:
+            # Taken together: what is learnt meanwhile is not in these records.
+            held, self._held = self._held, []
+            records = [
+                Outgoing(tenant.encode(), msgpack_encode(self._said(tenant, shop)))
+                for tenant, shop in self._shops.items()
+            ]
+            try:
+                await self._publisher.publish(self._topics.calibrations, records)
+            except Unavailable:
+                self._held[:0] = held
+                raise
+            for receipt in held:
+                receipt.ack()
+            self._published_s = self._clock.monotonic_s()
         for shop in self._shops.values():
             for surface, head in shop.calibration.heads.items():
                 CALIBRATION_ERROR.labels(surface=surface).set(head.error)
@@ -197,5 +222,27 @@ def add_calibration(
         agent.begin(records, learns=first)
         return {} if others is None else await others(committed)
 
+    drain_others = app.on_drain
+
+    async def drain() -> None:
+        if drain_others is not None:
+            await drain_others()
+        await agent.drain()
+
+    async def publish_calibration(_: Any = None) -> None:
+        while not app.stopping.is_set():
+            try:
+                await agent.tick()
+            except Unavailable as error:
+                log.warning("what scores are worth isn't published now: %s", error)
+            except Exception as error:
+                app.fail(error)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await app.stopping.wait()
+
+    app.on_drain = drain
+    app.task(publish_calibration)
     app.start_offsets = start_offsets
     app.agent(run_topic(app, topics.outcomes), name=ROLE)(guarded(app)(calibration))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from learner.calibration_agent import CalibrationAgent
+from learner.calibration_agent import PUBLISH_S, CalibrationAgent
 from stream.batching import PlainRecord, Run
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
@@ -47,9 +47,10 @@ class Wire:
         return {one.tenant or "": one for one in said}
 
 
-def agent(wire: Wire) -> CalibrationAgent:
+def agent(wire: Wire, clock: ManualClock | None = None) -> CalibrationAgent:
     """A process begins: it hears what was learnt before."""
-    made = CalibrationAgent(kafka=KafkaConfig(), publisher=wire, clock=ManualClock(0))
+    clock = ManualClock(0) if clock is None else clock
+    made = CalibrationAgent(kafka=KafkaConfig(), publisher=wire, clock=clock)
     for n, record in enumerate(wire.records):
         made.hear(PlainRecord(record.key, record.value, n))
     return made
@@ -91,6 +92,46 @@ def test_nothing_is_acknowledged_before_it_is_published() -> None:
         said = wire.states()[""]
         assert said.offsets == {"0": 200}
         assert said.shown + len(said.waiting) == 200
+
+    asyncio.run(story())
+
+
+def test_the_last_run_of_a_quiet_shop_is_published_and_acknowledged_as_well() -> None:
+    async def story() -> None:
+        wire, clock, receipts = Wire(), ManualClock(0), [Receipt(), Receipt()]
+        ours = agent(wire, clock)
+        await ours.take(run_of(0, 100), receipts[0])
+        await ours.tick()
+        assert not receipts[0].acked
+        clock.advance(PUBLISH_S)
+        await ours.tick()
+        assert receipts[0].acked
+        await ours.tick()
+        assert len(wire.records) == 1  # nothing is said without news
+        await ours.take(run_of(100, 100), receipts[1])
+        await ours.drain()
+        assert receipts[1].acked and wire.states()[""].offsets == {"0": 200}
+
+    asyncio.run(story())
+
+
+def test_what_is_learnt_during_a_publishing_waits_for_the_next_one() -> None:
+    class Slow(Wire):
+        async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+            if topic.endswith("calibrations") and not self.records:
+                await ours.take(run_of(100, 100), late)
+            await super().publish(topic, records)
+
+    wire, early, late = Slow(), Receipt(), Receipt()
+    ours = agent(wire)
+
+    async def story() -> None:
+        await ours.take(run_of(0, 100), early)
+        await ours.publish()
+        assert (early.acked, late.acked) == (True, False)
+        assert wire.states()[""].offsets == {"0": 100}
+        await ours.publish()
+        assert late.acked
 
     asyncio.run(story())
 
