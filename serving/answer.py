@@ -263,7 +263,7 @@ class Answerer:
     def _as_chosen(self, ask: Ask) -> Ask:
         """An ask of who has opted out, under any of their ids, is nobody's in particular."""
         if any(self.choices.opted_out(user_id) for user_id in self.links.group(ask.user_id)):
-            return msgspec.structs.replace(ask, personal=False)
+            return msgspec.structs.replace(ask, personal=False, counted=False)
         return ask
 
     def _rows(self, user_ids: Sequence[str]) -> dict[str, UserFeatures | None]:
@@ -288,6 +288,7 @@ class Answerer:
             path=path,
             model_version=None,
             surface=ask.surface,
+            variant=self._recommenders[ask.tenant].variant_of(ask.user_id),
         )
 
     def _by_shop(

@@ -47,6 +47,7 @@ from stream.events import (
 )
 from stream.metrics import EXPLORED_PLACES
 from stream.tenants import inside, tenant_of
+from stream.variants import CONTROL
 
 _TITLE_CHARS = 200
 """Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
@@ -64,7 +65,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One list to make: asked for by a request, or pushed after an event.
 
     Its ids carry their tenant. One that is not `personal` is made as for a user of whom nothing is
-    known; what is hidden from its user is hidden all the same.
+    known; what is hidden from its user is hidden all the same. One that is not `counted` is of who
+    has opted out: nothing that is shown is remembered of them.
     """
 
     recommendation_id: str
@@ -75,6 +77,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     filters: Filters = Filters()
     surface: str = HOME
     personal: bool = True
+    counted: bool = True
     query: str | None = None
     sort: Sort = "relevance"
     offset: int = 0
@@ -306,13 +309,23 @@ class Recommender:
             made.append(scores)
         return made[0], made[1] if len(made) > 1 else None
 
+    def as_dealt(self, ask: Ask) -> Ask:
+        """An ask as its user's variant has it answered; without a test, as it is."""
+        return ask
+
+    def variant_of(self, user_id: str) -> str:
+        """The variant that a user's lists are of; without a test there is one."""
+        del user_id
+        return CONTROL
+
     def told(
         self, ask: Ask, rows_P: Rows, scores_P: Floats, user: UserFeatures | None
     ) -> Recommendation:
         """An answer of rows that were chosen elsewhere, with reasons."""
         known = user if ask.personal else None
         path = answer_path(offered=self.index.offered, version=self.ranker.version, features=known)
-        history = _history(known, ask.context_item, self.event_time_ms([user]))
+        page = ask.context_item if ask.personal else None
+        history = _history(known, page, self.event_time_ms([user]))
         [items] = self._items([(rows_P, scores_P)], [history], [known])
         return self._answer(ask, items, path, user)
 
@@ -409,6 +422,7 @@ class Recommender:
             model_version=self.ranker.version,
             trigger="request" if ask.request_id is not None else "event",
             surface=ask.surface,
+            variant=self.variant_of(ask.user_id),
             seen_event_id=(user.last_event_id or None) if user else None,
         )
 

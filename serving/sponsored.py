@@ -72,7 +72,7 @@ class Sponsored:
             ask = asks[n]
             won = self.desk.sell(
                 ask.recommendation_id,
-                ask.user_id if ask.personal else "",
+                ask.user_id if ask.counted else "",
                 ask.surface,
                 ads,
                 places[n],

@@ -61,10 +61,14 @@ class TestedRecommender(Recommender):
                 answers[at] = replace(answer, variant=variant.name)
         return [answer for answer in answers if answer is not None]
 
-    def answer_plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
-        """Answer without the ranker, in the name of the user's variant: they were shown it."""
-        answer = super().answer_plainly(ask, user)
-        return replace(answer, variant=self._dealt.name_of(ask.user_id))
+    def as_dealt(self, ask: Ask) -> Ask:
+        """An ask as its user's variant has it answered, also where no list is made: a search."""
+        number = self._dealt.number_of(ask.user_id)
+        return _as_told(ask, self._dealt.config.arms[number])
+
+    def variant_of(self, user_id: str) -> str:
+        """The variant that a user was dealt."""
+        return self._dealt.name_of(user_id)
 
 
 def _config_of(arm: Variant, config: ServingConfig) -> ServingConfig:

@@ -70,6 +70,7 @@ class SearchAnswers:
     def answer(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
         """Answer a request with a query."""
         started_s = time.perf_counter()
+        ask = self._recommender.as_dealt(ask)
         known = user if ask.personal else None
         query = ask.query or ""
         if ask.suggest:

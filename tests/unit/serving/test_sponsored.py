@@ -42,6 +42,7 @@ class Shop:
             user_id=user_id,
             k=k,
             surface=more.get("surface", "home"),
+            personal="plain" not in more,
         )
         [answer] = self.recommender.answer_many([ask], [user(user_id, ("assam", "view"))])
         return answer
@@ -73,6 +74,12 @@ def test_a_pushed_list_has_no_ads() -> None:
     ask = Ask(recommendation_id="tidemill.events-3-1", user_id="ann", k=6, surface="push")
     [answer] = shop.recommender.answer_many([ask], [None])
     assert not any(one.ad for one in answer.items)
+
+
+def test_a_user_of_a_plain_variant_sees_an_ad_no_more_often_than_others() -> None:
+    shop = Shop(msgspec.structs.replace(CONFIG, ads_per_user=1))
+    assert any(one.ad for one in shop.list_for(plain="yes").items)
+    assert not any(one.ad for one in shop.list_for(plain="yes", n=2).items)
 
 
 def test_the_books_hold_what_is_out_and_the_next_owner_goes_on() -> None:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from features.store import MemoryStore
+from learner.search.fusion import SearchHead
 from serving.ab.tested import TestedRecommender
+from serving.answer import Answerer, Work
+from serving.search.answers import SearchAnswers
+from serving.search.config import SearchConfig
+from serving.search.dense import QueryVectors
+from serving.search.engine import Engine
 from stream.clock import ManualClock
 from stream.events import Recommendation
+from stream.topics import Topics
 from stream.variants import Assignment, Variant, VariantsConfig
 from tests.unit.serving.shop import (
     NOW_MS,
@@ -81,3 +89,21 @@ def test_what_is_hidden_stays_hidden_from_those_who_get_popularity() -> None:
         [ask("ada", k=12, personal=False)], [user("ada", ("assam", "view"))]
     )
     assert "assam" not in items(answer)
+
+
+def test_a_search_is_its_users_variants_and_so_is_an_answer_that_came_too_late() -> None:
+    index, clock = stocked(), ManualClock(NOW_MS)
+    tested = TestedRecommender(index, PlainRanker(index.catalog), PLAIN, clock, test=TEST)
+    engine = Engine(index.catalog, QueryVectors(None), SearchHead(), SearchConfig())
+    engine.follow()
+    searches = SearchAnswers(engine, tested, SearchConfig())
+    answerer = Answerer(MemoryStore(), tested, PLAIN, Topics(""), clock, searches={"": searches})
+    dealt = Assignment(TEST)
+    for name in USERS:
+        searched = ask(name, query="axe")
+        found = searches.answer(searched, user(name, ("drill", "click"), ("axe", "click")))
+        assert found.variant == dealt.name_of(name)
+        assert (found.path == "cold_user") is (found.variant == "popularity")
+        late = Work([], [], [], [], [searched], [], [])
+        [kept] = [kept for _, kept in answerer.answer(late).kept]
+        assert msgspec.json.decode(kept.value)["variant"] == dealt.name_of(name)
