@@ -70,5 +70,8 @@ def _wanted(path: Path) -> list[At]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
         msg = f"{path} must have the columns user_id and as_of, which is a time: {error}"
         raise SettingsError(msg) from error
+    if table["user_id"].null_count or times.null_count:
+        msg = f"{path} has rows without a user_id or an as_of: leave them out"
+        raise SettingsError(msg)
     both = zip(table["user_id"].to_pylist(), times.to_pylist(), strict=True)
     return [At(str(user_id), time_us // 1000) for user_id, time_us in both]

@@ -1,6 +1,7 @@
 """Where exports read from: the topics of a running shop, or a recorded log.
 
-Users who are to be forgotten are left out, whatever is still there of them.
+Users who are to be forgotten, and those who have opted out, are left out, whatever is still there
+of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from features.catalog import Catalog
 from features.catalog_follow import take_records
 from infra.demo.reading import read_topic
 from infra.evaluation_run import load_catalogue, load_events
+from infra.people import opted_out
 from learner.config import LearnerConfig
 from stream.batching import Record
 from stream.connect import KafkaConfig
@@ -32,12 +34,13 @@ class Source(NamedTuple):
 def from_topics(kafka: KafkaConfig, tenant: str, width: int) -> Source:
     """What the topics hold of one shop; ids carry the shop, as they do inside."""
     topics = Topics(kafka.topic_prefix)
-    erased = to_be_forgotten(kafka)
+    erased, out = to_be_forgotten(kafka), opted_out(kafka, tenant)
     events = [
         (placed.place.offset, event)
         for placed in read_topic(kafka, topics.events)
         if tenant_of((event := decode_event(placed.record.value or b"")).user_id) == tenant
         and not erased.covers(event.user_id, event.received_ms)
+        and not out.opted_out(event.user_id)
     ]
     return Source(events, catalog_of(kafka, tenant, width))
 

@@ -20,6 +20,7 @@ from features.profile_state import Profile, decode
 from infra.demo.reading import read_topic
 from infra.export import CHANGELOG
 from infra.export_source import catalog_of, items_of, to_be_forgotten
+from infra.people import opted_out
 from learner.config import LearnerConfig
 from learner.lent import Lent, lend
 from learner.snapshot import load_version
@@ -57,7 +58,7 @@ def export_vectors(kafka: KafkaConfig, config: LearnerConfig, tenant: str, folde
 
 
 def states(kafka: KafkaConfig, tenant: str) -> dict[str, Profile]:
-    """The newest state of every user of one shop, from the profile's changelog."""
+    """The newest state of every user of one shop who may be told of, from the changelog."""
     newest: dict[str, bytes] = {}
     for placed in read_topic(kafka, f"{kafka.topic_prefix}{CHANGELOG}"):
         user_id = (placed.record.key or b"").decode("utf-8", "replace")
@@ -65,26 +66,30 @@ def states(kafka: KafkaConfig, tenant: str) -> dict[str, Profile]:
             newest.pop(user_id, None)
         elif tenant_of(user_id) == tenant:
             newest[user_id] = placed.record.value
-    erased = to_be_forgotten(kafka)
+    erased, out = to_be_forgotten(kafka), opted_out(kafka, tenant)
     found = {user_id: decode(value) for user_id, value in newest.items()}
     return {
         user_id: profile
         for user_id, profile in found.items()
-        if not erased.covers(user_id, profile.applied.received_ms)
+        if not erased.covers(user_id, profile.applied.received_ms) and not out.opted_out(user_id)
     }
 
 
 def newest_version(kafka: KafkaConfig, tenant: str) -> AdapterVersion | None:
-    """The newest live version of a shop's model."""
-    found: AdapterVersion | None = None
+    """The version that serving answers with: of those that are live, what was announced last.
+
+    A version that was rolled back is not, though its number is higher.
+    """
+    live: dict[int, AdapterVersion] = {}
     for placed in read_topic(kafka, Topics(kafka.topic_prefix).adapters):
         if placed.record.value is None:
             continue
         version = decode_adapter(placed.record.value)
-        whose = version.model.rpartition("/")[0]
-        if version.status == "live" and whose == tenant:
-            found = version if found is None or version.version > found.version else found
-    return found
+        if version.model.rpartition("/")[0] == tenant:
+            live.pop(version.version, None)
+            if version.status == "live":
+                live[version.version] = version
+    return next(reversed(live.values()), None)
 
 
 _VECTOR = pa.list_(pa.float32())

@@ -60,21 +60,19 @@ def aggregates(  # noqa: PLR0917 - one per option
     from infra.aggregates import LIBRARY, SEPARATOR, OpenDpNoise, told_by_users, write
     from infra.aggregates import aggregates as counted
     from infra.export_source import from_topics, items_of
-    from infra.people import opted_out
     from learner.config import LearnerConfig
     from stream.connect import KafkaConfig
 
     noise = OpenDpNoise(epsilon, per_user)
     kafka = settings.section(KafkaConfig)
     source = from_topics(kafka, tenant, settings.section(LearnerConfig).encoder.width)
-    out = opted_out(kafka, tenant)
     category_of = {
         item.item_id: SEPARATOR.join(item.category)
         for item in items_of(source.catalog)
         if item.category
     }
     told = told_by_users(
-        (event for _, event in source.events if not out.opted_out(event.user_id)),
+        (event for _, event in source.events),
         category_of,
         frozenset(cast("tuple[Kind, ...]", kinds)),
         per_user,

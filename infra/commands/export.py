@@ -57,7 +57,8 @@ def export_features_command(  # noqa: PLR0917 - one per option
 ) -> None:
     """Write users' features as of a time, as they were known then.
 
-    FOLDER/features.parquet has a row of each user. FOLDER is a Feast repository with a registry of
+    FOLDER/features.parquet has a row of each user but those who have opted out or are to be
+    forgotten. FOLDER is a Feast repository with a registry of
     its own: `feast -c FOLDER feature-views list`.
     """
     from features.interest import InterestConfig
@@ -97,7 +98,7 @@ def export_features_command(  # noqa: PLR0917 - one per option
 @_TENANT
 @_OUT
 def export_vectors_command(settings: Settings, tenant: str, folder: Path) -> None:
-    """Write vectors of all items and users.
+    """Write vectors of all items and users, but of those who have opted out or are to be forgotten.
 
     FOLDER/items.parquet and FOLDER/users.parquet: of texts and interests, and what the newest model
     version has learnt, whose files must be on this machine.

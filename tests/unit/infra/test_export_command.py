@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from features.profile_state import EMPTY, encode
-from infra import export_source, export_vectors
+from infra import export_source, export_vectors, people
 from infra.cli import cli
 from infra.demo.fates import Place
 from infra.demo.reading import Placed
@@ -24,7 +25,7 @@ from learner.snapshot import Snapshots, publish_version
 from learner.state import save_learner
 from stream.batching import PlainRecord
 from stream.connect import KafkaConfig
-from stream.events import Event, Forget, Step, json_encode, msgpack_encode
+from stream.events import AdapterVersion, Choice, Event, Forget, Step, json_encode, msgpack_encode
 from tests.unit.learner.toy import CONFIG, START_MS, WIDTH, catalogue, habits, shelf
 
 ITEMS = shelf("a", 8) + shelf("b", 8)
@@ -75,12 +76,17 @@ def test_features_for_moments_of_a_users_own(log: Path, tmp_path: Path) -> None:
         (["--log", "LOG"], "--as-of TIME"),
         (["--log", "LOG", "--as-of", "yesterday"], "--as-of"),
         (["--log", "LOG", "--for", "LOG"], "user_id and as_of"),
+        (["--log", "LOG", "--for", "NULL"], "without a user_id or an as_of"),
     ],
 )
 def test_what_is_asked_wrongly_is_said(
     log: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    said = run("features", *(str(log) if a == "LOG" else a for a in arguments), "-o", str(tmp_path))
+    null = tmp_path / "null.parquet"
+    times = pa.array([START_MS, None], pa.timestamp("ms", tz="UTC"))
+    pq.write_table(pa.table({"user_id": ["u1", "u1"], "as_of": times}), null)
+    files = {"LOG": str(log), "NULL": str(null)}
+    said = run("features", *(files.get(a, a) for a in arguments), "-o", str(tmp_path))
     assert said.exit_code != 0 and words in said.output + str(said.exception)
 
 
@@ -98,7 +104,10 @@ def reading(topics: dict[str, list[tuple[str | None, bytes | None, int]]]) -> Re
     return read_topic
 
 
-def test_vectors_of_one_shop_without_who_is_to_be_forgotten(
+OPTED_OUT = json_encode(Choice(user_id="dan", personalised=False))
+
+
+def test_vectors_of_one_shop_without_who_is_to_be_forgotten_or_has_opted_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = OnlineLearner(catalogue(ITEMS), CONFIG)
@@ -128,13 +137,15 @@ def test_vectors_of_one_shop_without_who_is_to_be_forgotten(
             ("ada", state, 0),
             ("acme\x1fada", b"another shop's", 0),
             ("bob", state, 0),
+            ("dan", state, 0),
             ("eve", state, 0),
             ("eve", None, 0),
         ],
         "tidemill.forget": [(None, json_encode(Forget(user_id="bob")), 5)],
+        "tidemill.choices": [("dan", OPTED_OUT, 0)],
         "tidemill.adapters": [("m", json_encode(version), 0)],
     }
-    for module in (export_source, export_vectors):
+    for module in (export_source, export_vectors, people):
         monkeypatch.setattr(module, "read_topic", reading(topics))
     config = replace(CONFIG, encoder=replace(LearnerConfig().encoder, model="", width=WIDTH))
     found = export_vectors.export_vectors(KafkaConfig(), config, "", tmp_path)
@@ -146,7 +157,35 @@ def test_vectors_of_one_shop_without_who_is_to_be_forgotten(
     assert len(items[0]["text_vector"]) == WIDTH
 
 
-def test_events_of_one_shop_without_who_is_to_be_forgotten(
+def test_the_version_is_the_one_that_answers_though_a_higher_one_was_rolled_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def said(number: int, status: Literal["live", "rolled-back"]) -> bytes:
+        return json_encode(
+            AdapterVersion(
+                model="acme/behaviour",
+                version=number,
+                path="",
+                sha256="",
+                created_ms=0,
+                status=status,
+                parent=None,
+                offsets={},
+                learnt=0,
+            )
+        )
+
+    order = [said(4, "live"), said(5, "live"), said(5, "rolled-back"), said(4, "live")]
+    topics: dict[str, list[tuple[str | None, bytes | None, int]]] = {
+        "tidemill.adapters": [("acme/behaviour", value, 0) for value in order]
+    }
+    monkeypatch.setattr(export_vectors, "read_topic", reading(topics))
+    found = export_vectors.newest_version(KafkaConfig(), "acme")
+    assert found is not None and found.version == 4
+    assert export_vectors.newest_version(KafkaConfig(), "") is None
+
+
+def test_events_of_one_shop_without_who_is_to_be_forgotten_or_has_opted_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events = [
@@ -159,13 +198,15 @@ def test_events_of_one_shop_without_who_is_to_be_forgotten(
             source="",
             received_ms=3,
         )
-        for user_id in ("ada", "bob", "acme\x1fada")
+        for user_id in ("ada", "bob", "dan", "acme\x1fada")
     ]
     topics: dict[str, list[tuple[str | None, bytes | None, int]]] = {
         "tidemill.events": [(event.user_id, json_encode(event), 3) for event in events],
         "tidemill.forget": [(None, json_encode(Forget(user_id="bob")), 5)],
+        "tidemill.choices": [("dan", OPTED_OUT, 0)],
     }
-    monkeypatch.setattr(export_source, "read_topic", reading(topics))
+    for module in (export_source, people):
+        monkeypatch.setattr(module, "read_topic", reading(topics))
     for tenant, users in (("", ["ada"]), ("acme", ["acme\x1fada"])):
         source = export_source.from_topics(KafkaConfig(), tenant, 8)
         assert [event.user_id for _, event in source.events] == users
