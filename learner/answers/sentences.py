@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 _END = re.compile(
-    r"""[.!?…]+["')\]”’]*(?=\s|$)   # a mark before a space
-    |(?<=[a-z\d)])[.!?]+(?=[A-Z][a-z'’]|I\b)  # or, as shoppers write, before a capital
+    r"""(?<![.!?…])[.!?…]++["')\]”’]*+(?=\s|$)   # a mark before a space; a run is tried once
+    |(?<=[a-z\d)])[.!?]++(?=[A-Z][a-z'’]|I\b)  # or, as shoppers write, before a capital
     |[。！？；]+[”’」』）]*          # or a mark of Chinese, which needs no space
     |\n+""",
     re.VERBOSE,
@@ -17,6 +17,7 @@ _ABBREVIATED = re.compile(
     r"|min|max|[a-z])\.$",
     re.IGNORECASE,
 )
+_NEXT = re.compile(r"\S")
 _CLAUSE = re.compile(r"[,;:，、：]\s*|\s+(?=and |but |because |so |which |while )")
 _SHORTEST = 2
 
@@ -58,8 +59,8 @@ def sentences(text: str, longest: int = 400) -> list[Span]:
     for mark in _END.finditer(text):
         if mark[0] == "." and text[mark.end() : mark.end() + 1].isspace():
             head = text[max(start, mark.end() - 12) : mark.end()]
-            after = text[mark.end() :].lstrip()[:1]
-            if _ABBREVIATED.search(head) and not after.isupper():
+            after = _NEXT.search(text, mark.end())
+            if _ABBREVIATED.search(head) and not (after and after[0].isupper()):
                 continue
         found += _stripped(text, start, mark.end(), longest)
         start = mark.end()

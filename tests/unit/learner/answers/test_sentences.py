@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,3 +30,10 @@ def test_spans_follow_each_other_and_leave_out_only_what_says_nothing(text: str)
         assert len(span.of(text)) <= 400
         at = span.end
     assert _WORD.search(text[at:]) is None
+
+
+@pytest.mark.parametrize("line", ["." * 200_000 + "x", "!?" * 100_000 + "x", "a. " * 66_000])
+def test_a_text_of_marks_takes_no_longer_than_others(line: str) -> None:
+    started_s = time.process_time()
+    assert all(len(span.of(line)) <= 400 for span in sentences(line))
+    assert time.process_time() - started_s < 5.0
