@@ -323,6 +323,8 @@ class ServingLoop:
     def _recall(self) -> None:
         if self._ads is not None:
             self._ads.load()
+        if self._feed is not None:
+            self._feed.catch_up()
         recent = self._answerer.recent
         count = self._recent.catch_up(recent.keep_record, self._clock.now_ms(), _RECALL_SLICE_S)
         self._answerer.forget()

@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _LOAD_SLICE_S = 5.0
+_CATCH_UP_S = 30.0
 
 Insist = Callable[[Callable[[], int]], int]
 
@@ -67,6 +68,16 @@ class Feed:
         insist(lambda: self._conversations.load(self._hear_conversation, _LOAD_SLICE_S))
         self._desk.follow(_LOAD_SLICE_S)
         self._count()
+
+    def catch_up(self) -> None:
+        """Read conversations to their end: before a new partition's first question.
+
+        Raises
+        ------
+        Unavailable
+            If the broker doesn't answer; the next call goes on from there.
+        """
+        self._conversations.load(self._hear_conversation, _CATCH_UP_S)
 
     def follow(self, forgotten: Forgotten) -> None:
         """Take in what is new, for a moment; a broker that is away changes nothing here."""
