@@ -1,6 +1,6 @@
 """Everything that is known of one user, as JSON: for the user, and to see that nothing is left.
 
-What is asked: the changelog of the profile (the state is the newest value of the user's key), the
+What is asked: the changelogs of the profile (a state is the newest value of the user's key), the
 online store, and every topic that may hold a record of the user. Nothing is changed, and no running
 process is asked. Topics are read whole, because a shop's raw topics may have any key.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from features.outcomes_state import decode as decode_shows
 from features.profile_state import decode as decode_state
 from features.store import OnlineStore
 from infra.demo.reading import Placed, read_topic
@@ -22,12 +23,14 @@ from stream.batching import Record
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord
+from stream.events import decode_identity
 from stream.forget import parse_forget, whom
 from stream.letters import read_letter
-from stream.tenants import outward, tenant_of
+from stream.tenants import inside, outward, tenant_of
 from stream.topics import Topics
 
 CHANGELOG = "ingest-profile-profiles-changelog"
+SHOWS_CHANGELOG = "ingest-profile-outcomes-changelog"
 
 
 def export_user(
@@ -38,9 +41,9 @@ def export_user(
     Returns
     -------
     dict
-        `state`: the profile as it is kept, `features`: the row that serving reads, `records`: what
-        the topics still hold, by topic, `dead_letters`, and `to_be_forgotten`. All ids are as the
-        user's shop knows them.
+        `state`: the profile as it is kept, `shown`: the lists whose outcomes are open, `features`:
+        the row that serving reads, `records`: what the topics still hold, by topic,
+        `dead_letters`, and `to_be_forgotten`. All ids are as the user's shop knows them.
     """
     topics = Topics(kafka.topic_prefix)
     row = store.read([user_id])[0]
@@ -48,14 +51,16 @@ def export_user(
         "user_id": user_id,
         "exported_ms": clock.now_ms(),
         "state": _state(user_id, kafka),
+        "shown": _shows(user_id, kafka),
         "features": None if row is None else msgspec.to_builtins(row),
         "records": {
             name: [
                 _shown(placed)
                 for placed in read_topic(kafka, f"{kafka.topic_prefix}{name}")
                 if _is_of(user_id, placed.record)
+                or (name == "identities" and _linked_to(user_id, placed.record))
             ]
-            for name in (*CARRIERS, "profiles", "choices", "identities")
+            for name in (*CARRIERS, "profiles", "conversations", "choices", "identities")
         },
         "dead_letters": [
             _letter(placed)
@@ -78,14 +83,15 @@ def export_user(
 def knows_nothing(known: dict[str, Any]) -> bool:
     """Whether an export is empty."""
     records = any(known["records"].values())
-    return not (known["state"] or known["features"] or records or known["dead_letters"])
+    states = known["state"] or known["shown"] or known["features"]
+    return not (states or records or known["dead_letters"])
 
 
 def summary(known: dict[str, Any]) -> list[str]:
     """The same for a person to read, in some twenty lines.
 
-    >>> summary({"user_id": "ann", "state": None, "features": None, "records": {"clicks": []},
-    ...          "dead_letters": [], "to_be_forgotten": False})
+    >>> summary({"user_id": "ann", "state": None, "shown": None, "features": None,
+    ...          "records": {"clicks": []}, "dead_letters": [], "to_be_forgotten": False})
     ['user ann', 'nothing is known of this user']
     """
     lines = [f"user {known['user_id']}" + (f" of {known['tenant']}" if "tenant" in known else "")]
@@ -105,6 +111,8 @@ def summary(known: dict[str, Any]) -> list[str]:
             f"features  {row['events']:,} events, {len(row['recent_items'])} newest items, "
             f"{row['shifts']} interest shifts"
         )
+    if known["shown"]:
+        lines.append(f"shown     {len(known['shown']['lists']):,} lists whose outcomes are open")
     kept = {name: len(found) for name, found in known["records"].items() if found}
     lines += [f"records   {count:,} on {name}" for name, count in kept.items()]
     lines += [
@@ -118,10 +126,7 @@ def summary(known: dict[str, Any]) -> list[str]:
 
 
 def _state(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
-    key, value = user_id.encode(), None
-    for placed in read_topic(kafka, f"{kafka.topic_prefix}{CHANGELOG}"):
-        if placed.record.key == key:
-            value = placed.record.value
+    value = _newest(user_id, kafka, CHANGELOG)
     if value is None:
         return None
     profile = decode_state(value)
@@ -139,8 +144,43 @@ def _state(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
     }
 
 
+def _shows(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
+    value = _newest(user_id, kafka, SHOWS_CHANGELOG)
+    if value is None:
+        return None
+    shows = decode_shows(value)
+    return {
+        "lists": [
+            _fields(one) | {"items": [_fields(item) for item in one.items]} for one in shows.lists
+        ],
+        "acts": [_fields(one) for one in shows.acts],
+    }
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    return msgspec.structs.asdict(struct)
+
+
+def _newest(user_id: str, kafka: KafkaConfig, changelog: str) -> bytes | None:
+    """The newest value of a table's changelog."""
+    key, value = user_id.encode(), None
+    for placed in read_topic(kafka, f"{kafka.topic_prefix}{changelog}"):
+        if placed.record.key == key:
+            value = placed.record.value
+    return value
+
+
 def _is_of(user_id: str, record: Record) -> bool:
     return whose(record.value, (), frozenset({user_id}), record.key)
+
+
+def _linked_to(user_id: str, record: Record) -> bool:
+    """Whether a record says of another id that it is the same person."""
+    try:
+        link = decode_identity(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return inside(link.tenant, link.same_as) == user_id
 
 
 def _asked(record: Record) -> str | None:
