@@ -89,7 +89,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ignored_groups
         Consumer groups that aren't waited for, such as those nobody uses any more.
     outcomes
-        The profile reads `recommendations`. Where it only did so once, its offset is of no account.
+        The profile reads `recommendations`, and the learner `outcomes`. Where they only did so
+        once, their offsets there are of no account.
     timeout_s
         For everything together.
     """
@@ -281,15 +282,13 @@ class Forgetting:
         groups: Sequence[str] | None = None,
     ) -> None:
         """Wait until groups have read so far: the given ones, or all that ever read there."""
-        answers, profile = self._topics.recommendations, f"{self._kafka.topic_prefix}ingest-profile"
         while True:
             first, read = firsts(admin, list(upto)), committed(admin)
             behind: list[str] = []
             for group in groups if groups is not None else sorted(read):
                 done = read.get(group, {})
                 mine = upto if groups is not None else {p: upto[p] for p in upto if p in done}
-                if group == profile and not self._options.outcomes:
-                    mine = {p: end for p, end in mine.items() if p.topic != answers}
+                mine = {p: end for p, end in mine.items() if not self._gave_up(group, p.topic)}
                 if group in self._options.ignored_groups or not mine:
                     continue
                 begin = {place: max(done.get(place, 0), first[place]) for place in mine}
@@ -303,6 +302,12 @@ class Forgetting:
                 f"to be read: {'; '.join(behind)}. Is it running? A group that nobody uses any "
                 "more is passed over with --ignore-group"
             )
+
+    def _gave_up(self, group: str, topic: str) -> bool:
+        """Whether a role of ours read a topic once, but reads it no more by its settings."""
+        once = (("ingest-profile", "recommendations"), ("learner", "outcomes"))
+        pairs = {tuple(self._names(pair)) for pair in once}
+        return not self._options.outcomes and (group, topic) in pairs
 
     def _boundaries(self, admin: KafkaAdminClient) -> dict[TopicPartition, int]:
         """New segments of the topics that carry records, once everybody has read what is before."""
