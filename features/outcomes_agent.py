@@ -45,6 +45,7 @@ from stream.batching import Record, Run
 from stream.choices import Choices
 from stream.clock import Clock
 from stream.connect import KafkaConfig
+from stream.errors import Unavailable
 from stream.events import Outcome, Recommendation, decode_recommendation
 from stream.forget import Forgotten
 from stream.metrics import OUTCOMES
@@ -79,6 +80,7 @@ class _Work:
     """What a run brings about, before any of it is written."""
 
     states: dict[bytes, Shows] = field(default_factory=dict)
+    held: dict[bytes, bytes | None] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     slices: list[int] = field(default_factory=list)
 
@@ -183,6 +185,10 @@ class OutcomesAgent:
         await self._publisher.publish(self._topics.outcomes, records)
         # 4.
         next_ms = {key: due_ms(state, self._config) for key, state in work.states.items()}
+        if any(self.table.get(key) != held for key, held in work.held.items()):
+            # A rebalance amid the run: what others made of later records is not to be undone.
+            msg = "a state came from another worker amid the run"
+            raise Unavailable(msg)
         for key, state in work.states.items():
             self.table[key] = encode(state, next_ms[key])
         due = self._dues().setdefault(run.partition, Due())
@@ -206,7 +212,7 @@ class OutcomesAgent:
         known = work.states.get(key)
         if known is not None:
             return known
-        held = self.table.get(key)
+        held = work.held[key] = self.table.get(key)
         return EMPTY if held is None else decode(held)
 
     def _lists(self, run: Run) -> Iterator[tuple[str, Act]]:
@@ -240,6 +246,10 @@ class OutcomesAgent:
             for key in keys:
                 state = self._state(work, key)
                 if state is EMPTY:  # forgotten meanwhile
+                    continue
+                if self._choices.opted_out(key.decode()):
+                    # What they did since wasn't joined: that they passed it over isn't known.
+                    work.states[key] = replace(state, lists=(), acts=())
                     continue
                 work.states[key], ended = close(state, key.decode(), upto_ms, self._config)
                 work.outcomes += ended

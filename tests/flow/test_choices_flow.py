@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from features.outcomes_agent import OutcomesAgent
+from features.outcomes_state import decode
 from features.store import MemoryStore
 from serving.answer import Answerer, Taken
 from stream.batching import PlainRecord
@@ -61,6 +62,30 @@ def test_nothing_is_told_of_what_they_were_shown() -> None:
         await agent.acted(clicks(("ann", "tea", 1_500), ("bob", "tea", 2_500)))
         assert {one.user_id for one in world.outcomes()} == {"bob"}
         assert set(world.states) == {b"bob"}
+
+    asyncio.run(story())
+
+
+def test_nothing_is_told_of_lists_of_before_either() -> None:
+    async def story() -> None:
+        world, choices = Shown(), Choices()
+        agent = OutcomesAgent(
+            kafka=KafkaConfig(partitions=1),
+            table=world,
+            publisher=world,
+            config=OUTCOMES,
+            forgotten=Forgotten(),
+            lock=asyncio.Lock(),
+            choices=choices,
+        )
+        await agent.shown(lists(("ann", 1_000), ("bob", 2_000)))
+        choices.take(choice("ann", personalised=False))
+        await agent.acted(clicks(("ann", "tea", 1_500), ("bob", "tea", 900_000)))
+        await agent.shown(lists(("bob", 900_000), at=2))
+        await agent.acted(clicks(("bob", "cup", 900_001), at=2))
+        # That ann passed her list over isn't so: her click wasn't looked at.
+        assert {one.user_id for one in world.outcomes() if one.final} == {"bob"}
+        assert not decode(world.states[b"ann"]).lists
 
     asyncio.run(story())
 

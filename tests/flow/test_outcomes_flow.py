@@ -197,6 +197,30 @@ def test_a_restart_finds_what_is_open() -> None:
     asyncio.run(story())
 
 
+def test_a_state_that_came_from_another_worker_amid_the_run_is_not_undone() -> None:
+    class Slow(World):
+        async def publish(self, topic: str, records: Sequence[Outgoing]) -> None:
+            await super().publish(topic, records)
+            if others is not None:
+                self.states[b"ann"] = others
+
+    others: bytes | None = None
+
+    async def story() -> None:
+        nonlocal others
+        world = Slow()
+        agent = world.agent()
+        await take(agent, lists(("ann", 1_000)))
+        first = world.states[b"ann"]
+        await take(agent, lists(("ann", 2_000), at=1))
+        others, world.states[b"ann"] = world.states[b"ann"], first
+        with pytest.raises(Unavailable):
+            await take(agent, clicks(("ann", "tea", 1_500)))
+        assert world.states[b"ann"] == others
+
+    asyncio.run(story())
+
+
 def test_of_who_is_forgotten_nothing_is_told() -> None:
     async def story() -> None:
         world = World()
