@@ -29,6 +29,7 @@ from features.identity import merged
 from features.store import OnlineStore, UserFeatures
 from serving.answers.desk import Desk, Planned
 from serving.config import ServingConfig
+from serving.fitted import fitted
 from serving.push import Place, Push, PushDebounce
 from serving.recent import Kept, Key, RecentAnswers, key_of
 from serving.recommend import Ask, Recommender
@@ -45,7 +46,7 @@ from stream.outgoing import Outgoing
 from stream.parse import parse_request
 from stream.refusals import PROCESS_FAULTS, Refused, Refusing
 from stream.replayed import source_of
-from stream.tenants import tenant_of, told
+from stream.tenants import tenant_of
 from stream.topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -232,7 +233,7 @@ class Answerer:
         kept: list[tuple[Key, Kept]] = []
         answers = []
         for answer in made:
-            value = told(msgspec.structs.replace(answer, timings=timings), answer.user_id)
+            value = fitted(msgspec.structs.replace(answer, timings=timings))
             answers.append(Outgoing(answer.user_id.encode(), value))
             key = key_of(answer.user_id, answer.request_id, answer.recommendation_id)
             kept.append((key, Kept(answer.recommendation_id, value, answer.ts_ms)))

@@ -11,6 +11,9 @@ from stream.asked import Citation
 from stream.tenants import plain
 
 MOST_ROWS = 16
+MOST_SHOWN = 1_000
+"""Letters of a value: each is told three times, and a whole table has to fit a record."""
+
 _TWO = 2
 _FIRST = ("title", "price", "brand", "category", "available")
 _PARTS = re.compile(
@@ -100,20 +103,25 @@ def table(first: Asked, second: Asked) -> Table:
     for name in sorted(fields, key=order)[: MOST_ROWS + 1]:
         left, right = fields[name]
         label = "" if name == "title" else next(f.label for f in (left, right) if f is not None)
-        rows.append((label, left.value if left else "", right.value if right else ""))
+        rows.append((label, _shown(left), _shown(right)))
         for item, field in ((first, left), (second, right)):
             if field is not None:
-                citations.append(cite_field(item, field))
+                citations.append(cite_field(item, field, MOST_SHOWN))
     return Table(tuple(rows), tuple(citations))
 
 
-def cite_field(item: Asked, field: Field) -> Citation:
-    """Where a field's value stands: it is quoted whole."""
+def cite_field(item: Asked, field: Field, most: int | None = None) -> Citation:
+    """Where a field's value stands: it is quoted whole, or its first so many letters."""
+    quote = field.source[:most]
     return Citation(
         source="item",
         id=plain(item.item_id),
         field=field.path,
         start=0,
-        end=len(field.source),
-        quote=field.source,
+        end=len(quote),
+        quote=quote,
     )
+
+
+def _shown(field: Field | None) -> str:
+    return "" if field is None else field.value[:MOST_SHOWN]

@@ -12,7 +12,7 @@ from serving.answers.config import AnswersConfig
 from serving.answers.desk import Desk
 from serving.answers.review_book import Said
 from serving.shops import Shops
-from stream.asked import Answer, Conversations
+from stream.asked import Answer, Conversations, Dialogue
 from stream.batching import PlainRecord
 from stream.clock import ManualClock
 from stream.events import (
@@ -190,3 +190,25 @@ def test_a_question_that_comes_twice_gets_the_first_answer(world: World) -> None
     )
     [second] = world.ask("How heavy is it?", context_item="fan", request_id="same")
     assert second == first
+
+
+def test_no_answer_is_larger_than_a_record_may_be(world: World) -> None:
+    for name in ("fan", "tower"):
+        known = world.desk.knowledge[""].item(name)
+        assert known is not None
+        wordy = msgspec.structs.replace(
+            known, attributes={f"field {n}": "茶" * 10_000 for n in range(6)}
+        )
+        world.shops.apply(PlainRecord(name.encode(), msgpack_encode(wordy), 0))
+    compared = two_items_of(world, "fan", "tower")
+    assert compared.route == "compare"
+    assert compared.citations
+    assert len(msgspec.json.encode(compared)) < 200_000
+
+
+def two_items_of(world: World, *names: str) -> Answer:
+    """What a comparison of the items says that a conversation was about."""
+    shown = Dialogue(conversation_id="c", ts_ms=NOW_MS, item_ids=names)
+    world.desk.conversations.say("zoe", shown)
+    world.desk.conversations.sent()
+    return world.answer("Compare the two", conversation_id="c")
