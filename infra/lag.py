@@ -1,4 +1,8 @@
-"""How far the roles are behind: records of each topic that their consumer groups haven't read."""
+"""How far the roles are behind: records of each topic that their consumer groups haven't read.
+
+`recommendations`, which the profile may read, isn't among them: it is written in transactions,
+whose marks have offsets as records do, so that its last offsets are never read.
+"""
 
 from __future__ import annotations
 
@@ -23,29 +27,36 @@ READS: Mapping[str, tuple[str, ...]] = {
 }
 """The topics that each role's consumer group has to read to the end, without prefix."""
 
+OUTCOMES = "outcomes"
+"""What the learner reads as well, where they are told."""
 
-def lag(kafka: KafkaConfig) -> dict[tuple[str, str], int]:
+
+def lag(kafka: KafkaConfig, *, outcomes: bool = False) -> dict[tuple[str, str], int]:
     """Records not yet consumed, by consumer group and topic, both without prefix.
 
     A record counts as consumed once its offset is committed. Topics that don't exist are left out.
+    With `outcomes`, the topic by which the learner calibrates is counted as well.
 
     Raises
     ------
     stream.errors.Unavailable
         If no broker answers.
     """
+    reads = dict(READS)
+    if outcomes:
+        reads["learner"] += (OUTCOMES,)
     with connect(kafka) as admin:
         prefix = kafka.topic_prefix
-        names = {f"{prefix}{topic}" for topics in READS.values() for topic in topics}
+        names = {f"{prefix}{topic}" for topics in reads.values() for topic in topics}
         counts = partition_counts(admin, sorted(names))
         places = [TopicPartition(name, p) for name, count in counts.items() for p in range(count)]
         # The committed offsets first: the other way round, a record that arrives and is consumed
         # between the two answers would be counted as read ahead of the end.
-        committed = {role: _committed(admin, f"{prefix}{role}", places) for role in READS}
+        committed = {role: _committed(admin, f"{prefix}{role}", places) for role in reads}
         first = offsets(admin, places, OffsetSpec.EARLIEST)
         ends = offsets(admin, places, OffsetSpec.LATEST)
     behind: dict[tuple[str, str], int] = {}
-    for role, topics in READS.items():
+    for role, topics in reads.items():
         for topic in topics:
             here = [place for place in places if place.topic == f"{prefix}{topic}"]
             if here:
@@ -55,10 +66,10 @@ def lag(kafka: KafkaConfig) -> dict[tuple[str, str], int]:
     return behind
 
 
-def unread(kafka: KafkaConfig) -> dict[str, int]:
+def unread(kafka: KafkaConfig, *, outcomes: bool = False) -> dict[str, int]:
     """Records not yet consumed by topic, without prefix: the most that any role has to read."""
     by_topic: dict[str, int] = {}
-    for (_, topic), records in lag(kafka).items():
+    for (_, topic), records in lag(kafka, outcomes=outcomes).items():
         by_topic[topic] = max(by_topic.get(topic, 0), records)
     return by_topic
 

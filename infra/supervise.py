@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
+from features.outcomes import OutcomesConfig
 from infra.broker import EmbeddedKafka
 from infra.child import Child, worker_command
 from infra.config import BrokerConfig, MetricsConfig, RunConfig, SuperviseConfig
@@ -329,11 +330,12 @@ class Supervisor:
             role.state = "stopped"
 
     def _measure_lag(self) -> None:
+        outcomes = self.settings.section(OutcomesConfig).on
         while not self._stop.wait(self.config.lag_every_s):
             for role in self._roles:
                 role.child.trim_log()
             try:
-                self.lag = lag(self.kafka)
+                self.lag = lag(self.kafka, outcomes=outcomes)
             except Unavailable as error:
                 _log.info("the lag is not known now: %s", error)
                 continue

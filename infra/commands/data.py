@@ -39,12 +39,13 @@ def create(settings: Settings) -> None:
 @settings_options("bootstrap_servers", "prefix")
 def describe(settings: Settings) -> None:
     """Show partitions, records, size, lag and policy of each topic."""
+    from features.outcomes import OutcomesConfig
     from infra.lag import unread
     from infra.topic_admin import describe_topics
     from stream.connect import KafkaConfig
 
     kafka = settings.section(KafkaConfig)
-    behind = unread(kafka)
+    behind = unread(kafka, outcomes=settings.section(OutcomesConfig).on)
     line = "{:<28} {:>10} {:>12} {:>10} {:>10}  {:<8} {}"
     click.echo(line.format("topic", "partitions", "records", "MB", "unread", "policy", "holds"))
     for state in describe_topics(kafka):
