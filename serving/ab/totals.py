@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.events import Outcome
+from stream.tenants import inside
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +59,7 @@ def totals_of(
     for one in outcomes:
         if one.shown_ms >= closed_before_ms or one.variant not in variants:
             continue
-        shown = lists.setdefault(one.recommendation_id, _List(one.user_id, one.variant))
+        shown = lists.setdefault(one.recommendation_id, _List(_whole(one), one.variant))
         shown.taken |= one.taken
         if one.bought_ms is not None and one.item_id not in shown.bought:
             shown.bought.add(one.item_id)
@@ -67,6 +68,11 @@ def totals_of(
         name: _totals([shown for shown in lists.values() if shown.variant == name])
         for name in variants
     }
+
+
+def _whole(one: Outcome) -> str:
+    """The user as they were dealt: another shop's of the same id is another user."""
+    return inside(one.tenant, one.user_id)
 
 
 def _totals(lists: Sequence[_List]) -> Totals:

@@ -57,6 +57,11 @@ def test_lists_whose_window_is_open_do_not_count_even_if_they_were_clicked() -> 
     assert totals_of(told, NAMES, 50)["model"].done["ctr"].sum() == 0.0
 
 
+def test_users_of_two_shops_with_the_same_id_are_two() -> None:
+    told = [outcome(1, user_id="ada", final=True), outcome(2, user_id="ada", tenant="acme")]
+    assert totals_of(told, NAMES, 100)["model"].users == 2
+
+
 def shop(rng: random.Random, rates: dict[str, float]) -> Iterator[Outcome]:
     for number in range(6_000):
         user = rng.randrange(1_500)
