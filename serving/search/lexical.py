@@ -180,7 +180,7 @@ class Lexical:
     ) -> Found:
         """Rows with all words (or else some), by price or age; those without a price come last."""
         field, order = _SORTS[sort]
-        asked = self._limited(self._matching(words[:MAX_QUERY_WORDS]), filters)
+        asked = self._matching(words[:MAX_QUERY_WORDS], filters)
         found = self._searcher.search(
             asked, count, order_by_field=field, order=order, offset=offset
         )
@@ -202,7 +202,7 @@ class Lexical:
         self, words: Sequence[Word], filters: Filters | None, size: int
     ) -> dict[str, list[tuple[str, int]]]:
         """How many of the items with all words (or else some) have which category and brand."""
-        limited = self._limited(self._matching(words[:MAX_QUERY_WORDS]), filters)
+        limited = self._matching(words[:MAX_QUERY_WORDS], filters)
         shape = {
             facet: {
                 "terms": {"field": f"{facet}_facet", "size": size, "segment_size": FACET_VALUES}
@@ -215,10 +215,12 @@ class Lexical:
             for facet, found in counted.items()
         }
 
-    def _matching(self, words: Sequence[Word]) -> Query:
-        """Items with all words; where there are none, with some."""
-        asked = self._all_of(words)
-        return asked if self._searcher.search(asked, 1).count else self._some_of(words)
+    def _matching(self, words: Sequence[Word], filters: Filters | None) -> Query:
+        """Items that pass with all words; where there are none, with some."""
+        asked = self._limited(self._all_of(words), filters)
+        if self._searcher.search(asked, 1).count:
+            return asked
+        return self._limited(self._some_of(words), filters)
 
     def _limited(self, asked: Query, filters: Filters | None) -> Query:
         return Query.boolean_query([(Occur.Must, asked), *self._limits(filters)])

@@ -112,6 +112,15 @@ def test_orders_and_pages() -> None:
     assert search("kettle", 5, offset=2) == []
 
 
+def test_orders_and_facets_find_what_relevance_does_where_no_item_that_passes_has_all_words() -> (
+    None
+):
+    made, bolt = engine(), Filters(brand="Bolt")
+    assert search("steel kettle", filters=bolt) == ["k2"]  # k1 has both words, and is Acme's
+    assert search("steel kettle", sort="price", filters=bolt) == ["k2"]
+    assert dict(made.facets("steel kettle", bolt)["category"]) == {"Kitchen > Kettles": 1}
+
+
 def test_newest_first() -> None:
     made = engine([item(f"p{age}", "Plain pot", first_seen_ms=age) for age in (1, 3, 2)])
     assert ids(made, made.find(Ask("pot", 5, sort="newest"))) == ["p3", "p2", "p1"]
