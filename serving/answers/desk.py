@@ -159,8 +159,9 @@ class Desk:
         listed = msgspec.structs.replace(
             ask,
             query=reply.search.query or None,
-            filters=reply.search.filters,
+            filters=_both(ask.filters, reply.search.filters),
             k=min(ask.k + more, MOST_LISTED),
+            suggest=False,
         )
         return Planned(reply, listed)
 
@@ -206,6 +207,19 @@ class Desk:
         self.conversations.forget(covers)
         for answering in self._shops.values():
             answering.forget(covers)
+
+
+def _both(page: Filters, wished: Filters) -> Filters:
+    """What is wished, within what the page shows."""
+    lows = [one.price_min for one in (page, wished) if one.price_min is not None]
+    highs = [one.price_max for one in (page, wished) if one.price_max is not None]
+    return Filters(
+        category=page.category if wished.category is None else wished.category,
+        brand=page.brand if wished.brand is None else wished.brand,
+        price_min=max(lows, default=None),
+        price_max=min(highs, default=None),
+        available=page.available,
+    )
 
 
 class _Names:

@@ -58,7 +58,7 @@ class World:
         self.asked = 0
         self.said: list[Conversations] = []
 
-    def ask(self, *questions: str, send: bool = True, **more: str | None) -> list[Recommendation]:
+    def ask(self, *questions: str, send: bool = True, **more: object) -> list[Recommendation]:
         """One micro-batch of questions."""
         taken = []
         for text in questions:
@@ -104,6 +104,12 @@ def test_find_me_comes_with_a_list_of_what_was_wished(world: World) -> None:
     assert [one.item_id for one in made.items] == ["fan"]
     [made] = world.ask("Show me fans but not by Acme", conversation_id="d")
     assert [one.item_id for one in made.items] == ["tower"]
+
+
+def test_what_is_found_keeps_to_the_filters_of_the_page(world: World) -> None:
+    [made] = world.ask("Find me a fan", filters={"price_min": 50})
+    assert [one.item_id for one in made.items] == ["tower"]
+    assert world.ask("Find me a fan under 50", filters={"price_min": 50})[0].items == ()
 
 
 def test_turns_of_one_micro_batch_build_on_each_other(world: World) -> None:
