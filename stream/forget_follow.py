@@ -109,10 +109,12 @@ class ForgetFollower:
 
     async def _read(self, read: Callable[[OnRecord, float], int], timeout_s: float) -> None:
         records: list[Any] = []
-        await asyncio.to_thread(read, records.append, timeout_s)
-        for record in records:
-            users = self._forgotten.take(record.partition, [record])
-            self._heard += [user_id.encode() for user_id in users]
+        try:
+            await asyncio.to_thread(read, records.append, timeout_s)
+        finally:  # what was read before a failure isn't read again
+            for record in records:
+                users = self._forgotten.take(record.partition, [record])
+                self._heard += [user_id.encode() for user_id in users]
 
 
 def follow_forget(

@@ -16,6 +16,8 @@ from features.profile_state import decode
 from features.store import MemoryStore
 from stream.batching import PlainRecord, Run
 from stream.broadcast import OnRecord
+from stream.choices import Choices
+from stream.choices_follow import ChoicesFollower
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
@@ -237,5 +239,29 @@ def test_a_worker_knows_whom_its_predecessor_forgot_until_it_is_over() -> None:
         topic.first = 1
         await follower.look()
         assert not forgotten.covers(ADA, 100) and forgotten.covers(BOB, 50)
+
+    asyncio.run(play())
+
+
+def test_what_was_heard_before_the_broker_went_away_stays_known() -> None:
+    class Broken(Topic):
+        fails = True
+
+        def load(self, on_record: OnRecord, timeout_s: float) -> int:
+            count = super().load(on_record, timeout_s)
+            if self.fails:
+                self.fails = False
+                msg = "the end was not reached in time"
+                raise Unavailable(msg)
+            return count
+
+    async def play() -> None:
+        forgotten, choices = Forgotten(), Choices()
+        asked, chosen = Broken(), Broken()
+        asked.records.append(Lying(0, b'{"user_id": "ada"}'))
+        chosen.records.append(Lying(0, b'{"user_id": "ada", "personalised": false}'))
+        await ForgetFollower(asked, forgotten).load()
+        await ChoicesFollower(chosen, choices).load()
+        assert forgotten.covers(ADA, 100) and choices.opted_out(ADA)
 
     asyncio.run(play())
