@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -167,23 +167,25 @@ class Desk:
 
     def complete(self, ask: Ask, planned: Planned, made: Recommendation) -> Recommendation:
         """Put answer and list together; the conversation is about what was shown."""
-        search, items = planned.reply.search, made.items
+        search = planned.reply.search
+        places: Sequence[int] = range(len(made.items))
         if search is not None and search.not_brands:
             index = self._shops[ask.tenant].knowledge.index.catalog
             barred = {brand.casefold() for brand in search.not_brands}
-            items = tuple(
-                one
-                for one in items
+            places = [
+                place
+                for place, one in enumerate(made.items)
                 if index.item(index.row(one.item_id)).brand.casefold() not in barred
-            )
-        items = items[: ask.k]
+            ]
+        made = _only(made, places[: ask.k])
+        items = made.items
         if planned.reply.dialogue is not None:
             ids = tuple(one.item_id for one in items)
             known = planned.reply.dialogue  # A later turn of this batch may have followed.
             now = self.conversations.of(ask.user_id, known.conversation_id, known.ts_ms)
             said = msgspec.structs.replace(now, item_ids=ids[:10])
             self.conversations.say(ask.user_id, said)
-        return msgspec.structs.replace(made, items=items, answer=planned.reply.answer)
+        return msgspec.structs.replace(made, answer=planned.reply.answer)
 
     def unanswered(self) -> Answer:
         """What is said where answering fails on us."""
@@ -207,6 +209,18 @@ class Desk:
         self.conversations.forget(covers)
         for answering in self._shops.values():
             answering.forget(covers)
+
+
+def _only(made: Recommendation, places: Sequence[int]) -> Recommendation:
+    """A list of some places of another one, with what is said of each."""
+    search = made.search
+    if isinstance(search, msgspec.Struct):
+        described = tuple(search.described[at] for at in places if at < len(search.described))
+        chances = search.chances[: len(places)]
+        search = msgspec.structs.replace(search, described=described, chances=chances)
+    return msgspec.structs.replace(
+        made, items=tuple(made.items[at] for at in places), search=search
+    )
 
 
 def _both(page: Filters, wished: Filters) -> Filters:

@@ -17,7 +17,9 @@ from stream.batching import PlainRecord
 from stream.clock import ManualClock
 from stream.events import (
     Recommendation,
+    RecommendedItem,
     Request,
+    Searched,
     decode_recommendation,
     json_encode,
     msgpack_encode,
@@ -218,3 +220,25 @@ def two_items_of(world: World, *names: str) -> Answer:
     world.desk.conversations.say("zoe", shown)
     world.desk.conversations.sent()
     return world.answer("Compare the two", conversation_id="c")
+
+
+def test_a_list_without_a_brand_says_of_each_item_what_is_its_own(world: World) -> None:
+    [ask] = world.answerer.take(
+        [Taken(TOPICS.requests, 0, PlainRecord(b"zoe", json_encode(NOT_ACME), 7, NOW_MS))]
+    ).asks
+    plan = world.desk.plan(ask, NOW_MS)
+    items = [
+        RecommendedItem(item_id=name, score=0.0, title="", reason="") for name in ("fan", "tower")
+    ]
+    searched = Searched(query="fan", chances=(1.0, 0.5), described=({"words": 1.0}, {"words": 0.5}))
+    made = Recommendation(
+        recommendation_id="r", request_id="q", user_id="zoe", ts_ms=0, items=tuple(items),
+        path="model", model_version=1, search=searched,
+    )  # fmt: skip
+    told = world.desk.complete(ask, plan, made)
+    assert [one.item_id for one in told.items] == ["tower"]
+    assert isinstance(told.search, Searched)
+    assert (told.search.chances, told.search.described) == ((1.0,), ({"words": 0.5},))
+
+
+NOT_ACME = Request(request_id="q", user_id="zoe", question="Show me fans but not by Acme", k=3)
