@@ -258,7 +258,7 @@ class ServingLoop:
                 if reads is not None:
                     reads.follow()
             if self._feed is not None:
-                self._feed.follow(self._answerer.forgotten)
+                self._feed.follow(self._answerer.forgotten, self._answerer.opted_out)
         self._shops.swap_models()
 
     def _follow_forget(self, leaving: BroadcastReader) -> None:

@@ -261,9 +261,13 @@ class Answerer:
         if self._desk is not None:
             self._desk.sent()
 
+    def opted_out(self, user_id: str) -> bool:
+        """Whether a user has opted out, under any of their ids."""
+        return any(self.choices.opted_out(one) for one in self.links.group(user_id))
+
     def _as_chosen(self, ask: Ask) -> Ask:
         """An ask of who has opted out, under any of their ids, is nobody's in particular."""
-        if any(self.choices.opted_out(user_id) for user_id in self.links.group(ask.user_id)):
+        if self.opted_out(ask.user_id):
             return msgspec.structs.replace(ask, personal=False, counted=False)
         return ask
 

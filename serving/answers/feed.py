@@ -79,8 +79,16 @@ class Feed:
         """
         self._conversations.load(self._hear_conversation, _CATCH_UP_S)
 
-    def follow(self, forgotten: Forgotten) -> None:
-        """Take in what is new, for a moment; a broker that is away changes nothing here."""
+    def follow(self, forgotten: Forgotten, opted_out: Callable[[str], bool]) -> None:
+        """Take in what is new, for a moment; a broker that is away changes nothing here.
+
+        Parameters
+        ----------
+        forgotten
+            Whose reviews of before are to be left out.
+        opted_out
+            Whether a user's reviews are to be: what they do isn't counted.
+        """
         try:
             self._documents.poll(self._hear_document, 0.0)
             self._conversations.poll(self._hear_conversation, 0.0)
@@ -94,7 +102,7 @@ class Feed:
             return
         end_s = time.monotonic() + slice_s
         while self._waiting and time.monotonic() < end_s:
-            self._hear_review(self._waiting.popleft(), forgotten)
+            self._hear_review(self._waiting.popleft(), forgotten, opted_out)
         self._count()
 
     def close(self) -> None:
@@ -102,7 +110,9 @@ class Feed:
         for reader in (self._documents, self._reviews, self._conversations):
             reader.close()
 
-    def _hear_review(self, record: Any, forgotten: Forgotten) -> None:
+    def _hear_review(
+        self, record: Any, forgotten: Forgotten, opted_out: Callable[[str], bool]
+    ) -> None:
         source = source_of(record, self._topic_of_reviews, record.partition)
         try:
             event = parse_event(
@@ -117,6 +127,8 @@ class Feed:
             return  # Ingest makes a dead letter of it.
         knowledge = self._desk.knowledge.get(tenant_of(event.user_id))
         if knowledge is None or forgotten.covers(event.user_id, record.timestamp):
+            return
+        if opted_out(event.user_id):
             return
         text = review_text(event.title, event.text)
         knowledge.reviews.add(
