@@ -75,28 +75,28 @@ def request_for(query: str, user_id: str = "", tenant: str = "", **more: Any) ->
     return msgspec.convert({"request_id": uuid.uuid4().hex, **fields}, Request)
 
 
-def misses(kafka: KafkaConfig, newest: int) -> list[Miss]:
-    """The queries on `recommendations` of which no item has a word, the most frequent first."""
+def misses(kafka: KafkaConfig, newest: int, tenant: str = "") -> list[Miss]:
+    """The queries of a shop of which no item has a word, the most frequent first."""
     topic = Topics(kafka.topic_prefix).recommendations
     answers = (decode_recommendation(record.value or b"") for _, record in read_topic(kafka, topic))
-    return counted(answers)[:newest]
+    return counted(one for one in answers if (one.tenant or "") == tenant)[:newest]
 
 
 def counted(answers: Iterable[Recommendation]) -> list[Miss]:
     """Count queries of which no item has a word, however they are written.
 
     >>> from stream.events import Searched
-    >>> def answer(query, *items):
+    >>> def answer(query, *items, **more):
     ...     return Recommendation(recommendation_id="r", request_id="q", user_id="u", ts_ms=0,
-    ...         items=items, path="model", model_version=1, search=Searched(query=query))
-    >>> counted([answer("Sofa "), answer("sofa"), answer("tea")])
+    ...         items=items, path="model", model_version=1, search=Searched(query=query, **more))
+    >>> counted([answer("Sofa "), answer("sofa"), answer("tea"), answer("tex", suggest=True)])
     [Miss(query='sofa', times=2), Miss(query='tea', times=1)]
     """
     asked = Counter(
         " ".join((answer.search.corrected_from or answer.search.query).casefold().split())
         for answer in answers
         if isinstance(answer.search, msgspec.Struct)
-        and not answer.search.suggestions
+        and not answer.search.suggest
         and not answer.search.total
     )
     return [Miss(query=query, times=times) for query, times in asked.most_common() if query]

@@ -427,13 +427,14 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spelling. `total` counts the items with all words of the query, or where there are none, those
     with some. `chances` says how likely each place was thought to be looked at: what a click is
     weighed by. `weights` and `described` explain the order: what counts how much, and what of it
-    each item has.
+    each item has. With `suggest`, nothing was searched: the query was only completed.
     """
 
     query: str
     corrected_from: str | None = None
     total: int = 0
     facets: dict[str, tuple[FacetValue, ...]] = {}
+    suggest: bool = False
     suggestions: tuple[str, ...] = ()
     chances: tuple[float, ...] = ()
     weights: dict[str, float] = {}

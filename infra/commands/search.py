@@ -122,11 +122,12 @@ Examples:
   tidemill search misses --newest 100 --json"""
 )
 @settings_options("bootstrap_servers", "prefix")
+@tenant_option
 @click.option(
     "--newest", type=click.IntRange(min=1), default=20, show_default=True, help="Show so many."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per query.")
-def misses(settings: Settings, newest: int, as_json: bool) -> None:
+def misses(settings: Settings, tenant: str, newest: int, as_json: bool) -> None:
     """List what shoppers looked for and nothing was found, the most frequent first.
 
     As long as the topic `recommendations` remembers; who asked isn't told.
@@ -137,7 +138,7 @@ def misses(settings: Settings, newest: int, as_json: bool) -> None:
     from infra.search import misses as missed
     from stream.connect import KafkaConfig
 
-    found = missed(settings.section(KafkaConfig), newest)
+    found = missed(settings.section(KafkaConfig), newest, checked_tenant(settings, tenant))
     for one in found:
         as_text = escaped(f"{one.times:6}  {one.query}")
         click.echo(msgspec.json.encode(one).decode() if as_json else as_text)

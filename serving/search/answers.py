@@ -75,7 +75,8 @@ class SearchAnswers:
         query = ask.query or ""
         if ask.suggest:
             phrases = self.engine.suggester.complete(query, self._config.suggestions, known)
-            return self._told(ask, None, Searched(query=query, suggestions=tuple(phrases)), user)
+            completed = Searched(query=query, suggest=True, suggestions=tuple(phrases))
+            return self._told(ask, None, completed, user)
         found = self.engine.find(
             engine.Ask(query, ask.k, ask.filters, ask.sort, ask.offset),
             known,

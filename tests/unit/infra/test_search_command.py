@@ -7,8 +7,17 @@ from click.testing import CliRunner
 
 from infra import search as asking
 from infra.cli import cli
+from stream.batching import PlainRecord
 from stream.connect import KafkaConfig
-from stream.events import FacetValue, Filters, Recommendation, RecommendedItem, Request, Searched
+from stream.events import (
+    FacetValue,
+    Filters,
+    Recommendation,
+    RecommendedItem,
+    Request,
+    Searched,
+    json_encode,
+)
 
 
 @pytest.fixture
@@ -65,3 +74,18 @@ def test_a_shop_that_is_none_is_refused(asked: list[Request]) -> None:
     done = CliRunner().invoke(cli, ["search", "tea", "--tenant", "nobody"])
     assert done.exit_code != 0
     assert not asked
+
+
+def test_misses_are_one_shops(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(query: str, **more: str) -> tuple[None, PlainRecord]:
+        made = Recommendation(
+            recommendation_id="r", request_id="q", user_id="u", ts_ms=0, items=(), path="model",
+            model_version=1, search=Searched(query=query), **more,
+        )  # fmt: skip
+        return None, PlainRecord(None, json_encode(made), 0)
+
+    told = [answer("sofa"), answer("tent", tenant="acme")]
+    monkeypatch.setattr(asking, "read_topic", lambda *_: iter(told))
+    shop = ["search", "misses", "--set", 'tenants.names=["acme"]', "--tenant"]
+    assert "sofa" not in CliRunner().invoke(cli, [*shop, "acme"], catch_exceptions=False).output
+    assert "tent" not in CliRunner().invoke(cli, [*shop, ""], catch_exceptions=False).output
