@@ -7,7 +7,8 @@ When an offset counts as done: after everything that follows from its run is wri
 
 1. The run's records are joined, user by user, and all that is told is made ready.
 2. Windows close up to the time that both topics are read to. While events or lists don't come,
-   nothing is called passed over: it could be that only its click is late.
+   nothing is called passed over: it could be that only its click is late. Events are read to the
+   time at which the shop sent what comes now: ingest may have been away, and come late with it.
 3. Outcomes are published and acked.
 4. Each user's state is written to the table, once.
 5. The run is acknowledged, after the table's changelog is on the broker.
@@ -20,7 +21,8 @@ again by one pass over the table after partitions have moved.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -46,7 +48,7 @@ from stream.choices import Choices
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
-from stream.events import Outcome, Recommendation, decode_recommendation
+from stream.events import Event, Outcome, Recommendation, decode_recommendation
 from stream.forget import Forgotten
 from stream.metrics import OUTCOMES
 from stream.outgoing import Outgoing, Publishes
@@ -63,6 +65,10 @@ CLOSE_AT_ONCE = 2_000
 
 SLICE_MS = 10_000
 """Windows close in slices of this length: what a window may be longer than it is."""
+
+LATE_MS = 60_000
+"""An event that comes late tells for so long, or for a click window if that is shorter, that others
+of its time may follow: raw topics are read side by side, and not each is as far behind."""
 
 Act = Callable[[Shows], Joined]
 """What a record does to the state of its user."""
@@ -151,11 +157,13 @@ class OutcomesAgent:
         self._lock = lock
         self._due: dict[int, Due] | None = None
         self._read_ms: dict[tuple[str, int], int] = {}
+        self._lately: dict[int, deque[tuple[int, int]]] = {}
 
     def moved(self) -> None:
         """Take note that partitions have come or gone."""
         self._due = None
         self._read_ms.clear()
+        self._lately.clear()
 
     def prepare_shown(self, run: Run) -> None:
         """Find out whether a run of lists can be joined; nothing is written."""
@@ -163,17 +171,21 @@ class OutcomesAgent:
 
     def prepare_acted(self, run: Run) -> None:
         """Find out whether a run of events can be joined; nothing is written."""
-        self._join(run, self._acts(run))
+        self._join(run, self._acts(run, decode_events(run)))
 
     async def shown(self, run: Run) -> None:
         """Take a run of `recommendations` through all steps but the acknowledgement."""
         async with self._lock:
+            place, newest = (run.topic, run.partition), _newest_ms(run)
+            self._read_ms[place] = max(newest, self._read_ms.get(place, 0))
             await self._take(run, self._lists(run))
 
     async def acted(self, run: Run) -> None:
         """Take a run of `events` through all steps but the acknowledgement."""
         async with self._lock:
-            await self._take(run, self._acts(run))
+            events = decode_events(run)
+            self._read_ms[run.topic, run.partition] = self._events_upto_ms(run, events)
+            await self._take(run, self._acts(run, events))
 
     async def _take(self, run: Run, joins: Iterable[tuple[str, Act]]) -> None:
         # 1.
@@ -222,8 +234,8 @@ class OutcomesAgent:
                 at = _at(run, record)
                 yield answer.user_id, partial(show, answer=answer, at=at, config=self._config)
 
-    def _acts(self, run: Run) -> Iterator[tuple[str, Act]]:
-        for record, event in zip(run.records, decode_events(run), strict=True):
+    def _acts(self, run: Run, events: Sequence[Event]) -> Iterator[tuple[str, Act]]:
+        for record, event in zip(run.records, events, strict=True):
             if not self._passes(event.user_id, event.received_ms):
                 at = _at(run, record)
                 yield event.user_id, partial(act, event=event, at=at, config=self._config)
@@ -234,9 +246,6 @@ class OutcomesAgent:
 
     def _close(self, run: Run, work: _Work) -> None:
         """Close what has ended by the time that both topics are read to."""
-        newest = max(record.timestamp for record in run.records)
-        place = (run.topic, run.partition)
-        self._read_ms[place] = max(newest, self._read_ms.get(place, 0))
         both = ((self._topics.events, run.partition), (self._topics.recommendations, run.partition))
         upto_ms = min(self._read_ms.get(one, 0) for one in both)
         closed = 0
@@ -255,6 +264,22 @@ class OutcomesAgent:
                 work.outcomes += ended
             closed += len(keys)
             work.slices.append(number)
+
+    def _events_upto_ms(self, run: Run, events: Sequence[Event]) -> int:
+        """Up to when events have come, by the oldest of those that came lately.
+
+        One that is older than any window holds nothing up: it may be a producer's wrong clock.
+        """
+        newest = _newest_ms(run)
+        oldest = min(event.received_ms for event in events)
+        oldest = max(oldest, newest - self._config.purchase_ms)
+        lately = self._lately.setdefault(run.partition, deque())
+        while lately and lately[-1][1] >= oldest:
+            lately.pop()
+        lately.append((newest, oldest))
+        while lately[0][0] < newest - min(LATE_MS, self._config.click_ms):
+            lately.popleft()
+        return lately[0][1]
 
     def _dues(self) -> dict[int, Due]:
         """By partition, when something closes next: found by one pass over the table."""
@@ -312,6 +337,10 @@ def read_recommendation(record: Record) -> Recommendation:
         return answer
     items = tuple(into(one, answer.tenant, "item_id") for one in answer.items)
     return replace(into(answer, answer.tenant, "user_id"), items=items)
+
+
+def _newest_ms(run: Run) -> int:
+    return max(record.timestamp for record in run.records)
 
 
 def _at(run: Run, record: Record) -> At:

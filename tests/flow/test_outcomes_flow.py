@@ -183,6 +183,47 @@ def test_wherever_it_fails_each_shown_item_has_one_outcome(at: int, failure: Bas
     asyncio.run(story())
 
 
+def test_what_ingest_comes_late_with_is_not_passed_over() -> None:
+    def late(user: str, item: str, sent_ms: int, came_ms: int, at: int) -> Run:
+        run = clicks((user, item, sent_ms), at=at)
+        (record,) = run.records
+        return Run(EVENTS, 0, [PlainRecord(record.key, record.value, at, came_ms)])
+
+    async def story() -> None:
+        world = World()
+        agent = world.agent()
+        now_ms = 900_000
+        # Ingest was away for long: its topic has the time of day, what is in it is old.
+        await take(agent, lists(("ann", 1_000), ("bob", 2_000)))
+        await take(agent, lists(("cat", now_ms), at=2))
+        await take(agent, late("dan", "cup", 500, now_ms, 0))
+        # Of a topic that isn't behind.
+        await take(agent, late("dan", "mug", now_ms, now_ms + 1, 1))
+        await take(agent, late("ann", "tea", 2_000, now_ms + 2, 2))
+        assert not world.finals()
+        await take(agent, late("dan", "jug", now_ms + 90_000, now_ms + 90_000, 3))
+        await take(agent, lists(("cat", now_ms + 90_000), at=3))
+        await take(agent, late("dan", "pan", now_ms + 90_001, now_ms + 90_001, 4))
+        told = {(one.item_id, one.clicked_ms) for one in world.outcomes() if one.user_id == "ann"}
+        assert told == {("tea", 2_000), ("pot", None)}
+
+    asyncio.run(story())
+
+
+def test_an_event_older_than_any_window_holds_nothing_up() -> None:
+    async def story() -> None:
+        world = World()
+        agent = world.agent()
+        await take(agent, lists(("ann", 1_000)))
+        await take(agent, lists(("bob", 5_000_000), at=1))
+        run = clicks(("dan", "cup", 5))
+        (record,) = run.records
+        await take(agent, Run(EVENTS, 0, [PlainRecord(record.key, record.value, 0, 5_000_000)]))
+        assert {one[0] for one in world.finals()} == {"ann"}
+
+    asyncio.run(story())
+
+
 def test_a_restart_finds_what_is_open() -> None:
     async def story() -> None:
         world = World()
@@ -229,7 +270,8 @@ def test_of_who_is_forgotten_nothing_is_told() -> None:
         world.forgotten.add("ann", 2_500, partition=0, offset=0)
         del world.states[b"ann"]
         await take(agent, lists(("ann", 2_400), ("bob", 900_000), at=2))
-        await take(agent, clicks(("ann", "tea", 2_450), ("bob", "cup", 900_000)))
+        await take(agent, clicks(("ann", "tea", 2_450)))
+        await take(agent, clicks(("bob", "cup", 900_000), at=1))
         assert {one[0] for one in world.finals()} == {"bob"}
         assert b"ann" not in world.states
 

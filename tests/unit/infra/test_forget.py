@@ -36,7 +36,7 @@ def waits(
     options = Options(outcomes=outcomes, timeout_s=-1.0)
     forgetting = Forgetting(KafkaConfig(topic_prefix="shop."), options, lambda *_: None)
     try:
-        forgetting._until_all_read(None, {ANSWERS: 9, OUTCOMES: 9})  # type: ignore[arg-type]
+        forgetting._until_all_read(None, {ANSWERS: 9, OUTCOMES: 9})
     except Unavailable:
         return True
     return False
