@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infra.commands.options import settings_options
+from infra.commands.options import checked_tenant, settings_options, tenant_option
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -55,13 +55,14 @@ Example:
   tidemill ab who ada grace""",
 )
 @settings_options()
-@click.option("--tenant", default="", help="The shop whose users they are, if there are several.")
+@tenant_option
 @click.argument("users", nargs=-1, required=True)
 def who(settings: Settings, *, users: tuple[str, ...], tenant: str) -> None:
     """Say which variant users get."""
     from stream.tenants import inside
     from stream.variants import Assignment, VariantsConfig
 
+    shop = checked_tenant(settings, tenant)
     dealt = Assignment(settings.section(VariantsConfig))
     for user in users:
-        click.echo(f"{user}\t{dealt.name_of(inside(tenant, user))}")
+        click.echo(f"{user}\t{dealt.name_of(inside(shop, user))}")

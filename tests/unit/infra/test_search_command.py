@@ -77,10 +77,10 @@ def test_a_shop_that_is_none_is_refused(asked: list[Request]) -> None:
 
 
 def test_misses_are_one_shops(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(query: str, **more: str) -> tuple[None, PlainRecord]:
+    def answer(query: str, tenant: str = "") -> tuple[None, PlainRecord]:
         made = Recommendation(
             recommendation_id="r", request_id="q", user_id="u", ts_ms=0, items=(), path="model",
-            model_version=1, search=Searched(query=query), **more,
+            model_version=1, search=Searched(query=query), tenant=tenant,
         )  # fmt: skip
         return None, PlainRecord(None, json_encode(made), 0)
 
