@@ -18,7 +18,7 @@ Days are those of UTC.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -157,10 +157,10 @@ class Caps:
         of = self._shown.get(user_id, {})
         of[item_id] = max(0, of.get(item_id, 0) - 1)
 
-    def forget(self, user_ids: Iterable[str]) -> None:
-        """Drop users."""
-        for user_id in user_ids:
-            self._shown.pop(user_id, None)
+    def forget(self, covers: Callable[[str, int], bool]) -> None:
+        """Drop users who are to be forgotten, whenever they were shown anything."""
+        for user_id in [one for one in self._shown if covers(one, 0)]:
+            del self._shown[user_id]
 
 
 def may_bid(ad: Ad, spent: float, now_ms: int) -> bool:

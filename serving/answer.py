@@ -253,6 +253,9 @@ class Answerer:
             self.recent.drop(self.forgotten)
             if self._desk is not None:
                 self._desk.forget(self.forgotten.covers)
+            for recommender in self._recommenders.values():
+                if recommender.sponsored is not None:
+                    recommender.sponsored.forget(self.forgotten.covers)
 
     def sent(self, replies: Replies) -> None:
         """Remember answers that are out, for whoever asks again."""

@@ -11,7 +11,7 @@ time since anybody did anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -138,6 +138,9 @@ class Sells(Protocol):
         now_ms: int,
     ) -> list[tuple[RecommendedItem, ...]]:
         """The lists of a micro-batch with their ads."""
+
+    def forget(self, covers: Callable[[str, int], bool]) -> None:
+        """Drop what users were shown who are to be forgotten."""
 
 
 class Recommender:

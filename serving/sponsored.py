@@ -7,7 +7,7 @@ requests have ads: nobody is known to look at a pushed list.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -105,6 +105,10 @@ class Sponsored:
     def give_up(self) -> None:
         """Take note that the lists are another process's to make."""
         self.desk.give_up(self._clock.now_ms())
+
+    def forget(self, covers: Callable[[str, int], bool]) -> None:
+        """Drop what users were shown who are to be forgotten."""
+        self.desk.caps.forget(covers)
 
     def _for_sale(self, ask: Ask) -> Sequence[int]:
         if ask.request_id is None or ask.kind == "content":

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from features.catalog import Catalog
+from features.store import MemoryStore
 from infra.settings import Settings
 from serving.ads import DAY_MS
+from serving.answer import Answerer
 from serving.calibrated import Clicks
 from serving.config import ServingConfig
 from serving.index import ItemIndex
@@ -15,6 +17,7 @@ from serving.recommend import Ask, Recommender
 from serving.sponsored import Sponsored
 from stream.clock import ManualClock
 from stream.events import Recommendation, decode_ad_spend
+from stream.topics import Topics
 from tests.unit.serving.shop import PLAIN, PlainRanker, item, shelf, user
 
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
@@ -104,6 +107,17 @@ def test_ads_of_a_list_that_is_given_up_cost_nothing() -> None:
     shop.sponsored.give_up()
     assert not shop.sponsored.spent()
     assert shop.sponsored.desk.ledger.spent("soap", NOON_MS) == 0.0
+
+
+def test_what_who_leaves_was_shown_is_forgotten() -> None:
+    shop = Shop(msgspec.structs.replace(CONFIG, ads_per_user=1))
+    shop.list_for("ann")
+    shop.list_for("bob", n=2)
+    answerer = Answerer(MemoryStore(), shop.recommender, CONFIG, Topics(""), shop.clock)
+    answerer.forgotten.add("ann", NOON_MS, partition=0, offset=0)
+    answerer.forget()
+    caps = shop.sponsored.desk.caps
+    assert [caps.allows(user_id, "soap", NOON_MS) for user_id in ("ann", "bob")] == [True, False]
 
 
 def test_the_settings_name_places() -> None:
