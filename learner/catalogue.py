@@ -127,7 +127,8 @@ def encode_items(
         yield list(described.values())
     elif ready:
         yield ready
-    article = {i: (tenant_of(i), newest[i].gtin or i) for i in waiting}
+    # An id that looks like an article number is none.
+    article = {i: (tenant_of(i), newest[i].gtin, newest[i].gtin or i) for i in waiting}
     first_of = {article[i]: i for i in reversed(waiting)}
     leads = {i: first_of[article[i]] for i in waiting}
     follow: dict[str, list[str]] = {}

@@ -123,6 +123,14 @@ def test_several_ids_of_one_article_share_the_first_ones_vector() -> None:
     assert vector("pot") == vector("app-1")
 
 
+def test_an_id_that_is_anothers_article_number_is_an_item_of_its_own() -> None:
+    encoder, known = Counting(), dict[str, ItemVector]()
+    pot = msgspec.structs.replace(POT, gtin="4006381333931")
+    encode([pot, Item(item_id=pot.gtin, title="Cup")], encoder, known)
+    assert encoder.asked == ["Tea pot. Betty. Home > Tea", "Cup"]
+    assert known["pot"].vector != known[pot.gtin].vector
+
+
 def pictured(item_id: str, title: str, *image: float) -> Item:
     return Item(item_id=item_id, title=title, image_vector=image or None)
 
