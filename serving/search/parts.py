@@ -79,7 +79,8 @@ class SearchParts:
         return Clicks(self._kafka, searches, files)
 
     def _file(self, tenant: str) -> Path:
-        return self._folder / f"{tenant or 'shop'}.json"
+        # Apart, as a tenant may be called `shop` as well.
+        return self._folder / (f"tenants/{tenant}.json" if tenant else "shop.json")
 
 
 class Clicks:
@@ -111,8 +112,14 @@ class Clicks:
             self.keep()
 
     def keep(self) -> None:
-        """Write what was learnt since the last time to the disk."""
+        """Write what was learnt since the last time to the disk, if it takes it."""
         self._kept_s = time.monotonic()
+        try:
+            self._keep()
+        except OSError as error:
+            _log.warning("what search has learnt can't be kept now: %s", error)
+
+    def _keep(self) -> None:
         for tenant, searches in self._searches.items():
             state = searches.engine.head.state
             if state.lists == self._written.get(tenant, 0):

@@ -1,0 +1,49 @@
+"""What search has learnt, from shop to file and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.catalog import Catalog
+from serving.index import ItemIndex
+from serving.recommend import Recommender
+from serving.search.answers import SearchAnswers
+from serving.search.config import SearchConfig
+from serving.search.parts import SearchParts
+from stream.clock import ManualClock
+from stream.connect import KafkaConfig
+from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker
+
+
+def searches_of(folder: Path) -> tuple[SearchParts, dict[str, SearchAnswers]]:
+    """The searches of the shop without a name and of one that is called `shop`."""
+    parts = SearchParts(SearchConfig(), None, folder, KafkaConfig())
+    index = ItemIndex(Catalog(2, texts=True))
+    made = Recommender(index, PlainRanker(index.catalog), PLAIN, ManualClock(NOW_MS))
+    of = {name: parts.of_shop(name, made) for name in ("", "shop")}
+    return parts, {name: one for name, one in of.items() if one is not None}
+
+
+def test_each_shop_learns_for_itself_whatever_it_is_called(tmp_path: Path) -> None:
+    parts, searches = searches_of(tmp_path)
+    clicks = parts.clicks(searches)
+    assert clicks is not None
+    searches[""].engine.head.state.lists = 7
+    searches["shop"].engine.head.state.lists = 9
+    clicks.keep()
+    _, again = searches_of(tmp_path)
+    assert {name: one.engine.head.state.lists for name, one in again.items()} == {"": 7, "shop": 9}
+
+
+def test_a_disk_that_takes_nothing_stops_no_search(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "search").write_text("a file where a folder should be")
+    parts, searches = searches_of(tmp_path / "search")
+    clicks = parts.clicks(searches)
+    assert clicks is not None
+    searches[""].engine.head.state.lists = 7
+    clicks.keep()
+    assert "can't be kept" in caplog.text
