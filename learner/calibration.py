@@ -246,7 +246,7 @@ class Calibration:
         click_N = click_N.astype(np.float64)
         predicted_N = self.predict(surface, score_N, place_N)
         head = self.heads.get(surface)
-        if head is None and len(self.heads) < MOST_HEADS:
+        if head is None and surface and len(self.heads) < MOST_HEADS:  # nameless: that of all
             head = Head(
                 self.all.weights_D.copy(),
                 self.all.knots_K.copy(),

@@ -167,10 +167,10 @@ class CalibrationAgent:
             for receipt in held:
                 receipt.ack()
             self._published_s = self._clock.monotonic_s()
-        for shop in self._shops.values():
+        for tenant, shop in self._shops.items():
             for surface, head in shop.calibration.heads.items():
-                CALIBRATION_ERROR.labels(surface=surface).set(head.error)
-                CALIBRATION_RATIO.labels(surface=surface).set(head.ratio)
+                CALIBRATION_ERROR.labels(surface=surface, tenant=tenant).set(head.error)
+                CALIBRATION_RATIO.labels(surface=surface, tenant=tenant).set(head.ratio)
 
     def _by_shop(self, run: Run, refused: list[Refused]) -> Mapping[str, tuple[list[Outcome], int]]:
         found: dict[str, tuple[list[Outcome], int]] = {}

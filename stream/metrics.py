@@ -112,13 +112,13 @@ OUTCOMES = Counter(
 CALIBRATION_ERROR = Gauge(
     "tidemill_calibration_error_ratio",
     "How far predicted and observed clicks lie apart, bin by bin, as a share of shown items.",
-    ["surface"],
+    ["surface", "tenant"],
     registry=REGISTRY,
 )
 CALIBRATION_RATIO = Gauge(
     "tidemill_calibration_predicted_by_observed_ratio",
     "Predicted clicks by observed ones, lately, before they were learnt.",
-    ["surface"],
+    ["surface", "tenant"],
     registry=REGISTRY,
 )
 ADS_SHOWN = Counter("tidemill_ads_shown_total", "Ads in lists that are out.", registry=REGISTRY)

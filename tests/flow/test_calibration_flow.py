@@ -14,6 +14,7 @@ from stream.clock import ManualClock
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
 from stream.events import Calibrated, Outcome, decode_calibrated, json_encode
+from stream.metrics import REGISTRY
 from stream.outgoing import Outgoing
 
 
@@ -167,6 +168,9 @@ def test_shops_learn_apart() -> None:
         assert set(states) == {"", "acme"}
         assert states["acme"].shown + len(states["acme"].waiting) == 25
         assert wire.records[-1].key == b"acme"
+        for tenant in ("", "acme"):
+            labels = {"surface": "home", "tenant": tenant}
+            assert REGISTRY.get_sample_value("tidemill_calibration_error_ratio", labels) is not None
 
     asyncio.run(story())
 

@@ -55,6 +55,18 @@ def test_a_new_surface_begins_as_all_of_them_and_becomes_itself() -> None:
     assert calibration.predict("home", score_N, place_N[:1]) == pytest.approx(before, rel=0.1)
 
 
+def test_a_surface_without_a_name_doesnt_stand_for_all_of_them() -> None:
+    rng, calibration = np.random.default_rng(9), Calibration()
+    place_N = np.ones(300, np.int64)
+    for surface in ("home", "", "home"):
+        calibration.learn(surface, rng.normal(0, 2, 300), place_N, rng.random(300) < 0.1)
+    restored = Calibration.of_state(calibration.state())
+    assert restored.all.shown == 900
+    score_N = np.zeros(1)
+    one = calibration.predict("", score_N, place_N[:1])
+    assert restored.predict("", score_N, place_N[:1]) == pytest.approx(one)
+
+
 def test_a_state_goes_on_where_it_stopped() -> None:
     rng = np.random.default_rng(9)
     first = Calibration()
