@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from infra.commands.options import settings_options
+from infra.commands.options import checked_tenant, settings_options, tenant_option
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -40,7 +40,7 @@ KINDS = ("view", "click", "cart", "purchase", "review")
     show_default=True,
     help="Which events count.",
 )
-@click.option("--tenant", default="", metavar="NAME", help="Of several shops, this one.")
+@tenant_option
 @click.option(
     "-o", "--output", "path", required=True, metavar="FILE", type=click.Path(path_type=Path)
 )
@@ -63,6 +63,7 @@ def aggregates(  # noqa: PLR0917 - one per option
     from learner.config import LearnerConfig
     from stream.connect import KafkaConfig
 
+    checked_tenant(settings, tenant)
     noise = OpenDpNoise(epsilon, per_user)
     kafka = settings.section(KafkaConfig)
     source = from_topics(kafka, tenant, settings.section(LearnerConfig).encoder.width)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.commands.aggregates import aggregates
-from infra.commands.options import settings_options
+from infra.commands.options import checked_tenant, settings_options, tenant_option
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _OUT = click.option(
     "-o", "--output", "folder", required=True, metavar="FOLDER", type=click.Path(path_type=Path)
 )
-_TENANT = click.option("--tenant", default="", metavar="NAME", help="Of several shops, this one.")
 
 
 @click.group(epilog="Example: tidemill export features --as-of 2026-03-01T00:00Z -o features")
@@ -45,7 +44,7 @@ Examples:
     type=click.Path(exists=True, path_type=Path),
     help="A recorded log instead of what the topics hold.",
 )
-@_TENANT
+@tenant_option
 @_OUT
 def export_features_command(  # noqa: PLR0917 - one per option
     settings: Settings,
@@ -80,6 +79,7 @@ def export_features_command(  # noqa: PLR0917 - one per option
         except BadRecord as error:
             raise click.BadParameter(str(error), param_hint="--as-of") from error
     learner = settings.section(LearnerConfig)
+    checked_tenant(settings, tenant)
     if path is None:
         source = from_topics(settings.section(KafkaConfig), tenant, learner.encoder.width)
     else:
@@ -95,7 +95,7 @@ def export_features_command(  # noqa: PLR0917 - one per option
 
 @export.command(name="vectors", epilog="Example: tidemill export vectors -o vectors")
 @settings_options("bootstrap_servers", "prefix")
-@_TENANT
+@tenant_option
 @_OUT
 def export_vectors_command(settings: Settings, tenant: str, folder: Path) -> None:
     """Write vectors of all items and users, but of those who have opted out or are to be forgotten.
@@ -108,7 +108,10 @@ def export_vectors_command(settings: Settings, tenant: str, folder: Path) -> Non
     from stream.connect import KafkaConfig
 
     written = export_vectors(
-        settings.section(KafkaConfig), settings.section(LearnerConfig), tenant, folder
+        settings.section(KafkaConfig),
+        settings.section(LearnerConfig),
+        checked_tenant(settings, tenant),
+        folder,
     )
     by = "no version yet" if written.version is None else f"version {written.version}"
     click.echo(f"{folder}: {written.items:,} items, {written.users:,} users, {by}")

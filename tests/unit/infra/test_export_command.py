@@ -90,6 +90,15 @@ def test_what_is_asked_wrongly_is_said(
     assert said.exit_code != 0 and words in said.output + str(said.exception)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["features", "--as-of", "0"], ["vectors"], ["aggregates", "--epsilon", "1"]]
+)
+def test_a_shop_that_isnt_there_is_no_empty_one(tmp_path: Path, arguments: list[str]) -> None:
+    said = run(*arguments, "--tenant", "acne", "-o", str(tmp_path / "out"))
+    assert said.exit_code != 0 and "tenants.names" in said.output + str(said.exception)
+    assert not (tmp_path / "out").exists()
+
+
 Read = Callable[[KafkaConfig, str], Iterator[Placed]]
 
 
