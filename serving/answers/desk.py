@@ -20,7 +20,7 @@ from serving.answers.phrasing import Phrasing
 from serving.answers.reading import Reader
 from serving.answers.replies import Question, Reply, Sureness
 from serving.index import ItemIndex
-from serving.recommend import Ask
+from serving.recommend import HOME, SEARCH, Ask
 from serving.search import engine
 from serving.search.answers import SearchAnswers
 from serving.search.words import split
@@ -162,6 +162,7 @@ class Desk:
             filters=_both(ask.filters, reply.search.filters),
             k=min(ask.k + more, MOST_LISTED),
             suggest=False,
+            surface=SEARCH if reply.search.query and ask.surface == HOME else ask.surface,
         )
         return Planned(reply, listed)
 
@@ -247,7 +248,9 @@ class _Names:
         wanted = set(terms(text))
         if not wanted or not split(text):
             return None
-        found = self._searches.engine.find(engine.Ask(text, 5, Filters(available=False)))
+        filters = Filters(available=False)
+        mask = self._index.mask(filters, "product")
+        found = self._searches.engine.find(engine.Ask(text, 5, filters), mask=mask)
         for row in found.rows.tolist():
             item = self._index.catalog.item(row)
             if len(wanted & set(terms(f"{item.brand} {item.title}"))) >= NAMED_SHARE * len(wanted):

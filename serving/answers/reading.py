@@ -76,13 +76,12 @@ class Reader:
         self._tokens.update(zip(new, encoder.tokens(new, MOST_TOKENS), strict=True))
         for text in (*texts, question):
             self._tokens.move_to_end(text)
+        while len(self._tokens) > KEPT:
+            self._tokens.popitem(last=False)
         asked = self._tokens[question]
         if not len(asked.vector_TE):
             return [None for _ in passages]
-        made: list[Likeness | None] = [
+        return [
             likeness(asked, self._tokens[text], passage.spans, passage.start)
             for passage, text in zip(passages, texts, strict=True)
         ]
-        while len(self._tokens) > KEPT:
-            self._tokens.popitem(last=False)
-        return made

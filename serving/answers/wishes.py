@@ -19,6 +19,9 @@ from stream.events import Filters
 MOST_WORDS = 12
 """Words of a search that are remembered; the newest count."""
 
+MOST_BARRED = 16
+"""Brands that are not wanted, alike: a conversation has no end, its record has."""
+
 AROUND = 0.2
 """`about 50` is from 40 to 60."""
 
@@ -156,7 +159,7 @@ def heard(
         at = folded(left).find(folded(name))
         denied = at >= 0 and _NOT.search(folded(left[:at])) is not None
         if denied:
-            barred = tuple(dict.fromkeys((*after.not_brands, name)))
+            barred = tuple(dict.fromkeys((*after.not_brands, name)))[-MOST_BARRED:]
             brand = "" if after.brand == name else after.brand
             after = msgspec.structs.replace(after, not_brands=barred, brand=brand)
         elif name not in (categories[0][0] if categories else ""):
