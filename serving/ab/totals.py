@@ -2,7 +2,8 @@
 
 A list that somebody clicks is told of at once, one that is passed over only when its window closes:
 whoever counted all that is told would count the lucky ones first. So only lists count whose window
-is over, and of these all.
+is over, and of these all: none that is newer than all that is known to be passed over, as windows
+stay open while nothing happens in the shop.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class Totals(NamedTuple):
 class _List:
     """What became of one list so far."""
 
-    __slots__ = ("bought", "taken", "user", "variant", "worth")
+    __slots__ = ("bought", "shown_ms", "taken", "user", "variant", "worth")
 
-    def __init__(self, user: str, variant: str) -> None:
-        self.user, self.variant = user, variant
+    def __init__(self, user: str, variant: str, shown_ms: int) -> None:
+        self.user, self.variant, self.shown_ms = user, variant, shown_ms
         self.taken = False
         self.bought: set[str] = set()
         self.worth = 0.0
@@ -56,18 +57,21 @@ def totals_of(
     Records may repeat and come in any order; other variants than the named ones are left out.
     """
     lists: dict[str, _List] = {}
+    closed_ms = -1
     for one in outcomes:
+        if one.final and not one.taken:
+            closed_ms = max(closed_ms, one.shown_ms)
         if one.shown_ms >= closed_before_ms or one.variant not in variants:
             continue
-        shown = lists.setdefault(one.recommendation_id, _List(_whole(one), one.variant))
+        shown = lists.setdefault(
+            one.recommendation_id, _List(_whole(one), one.variant, one.shown_ms)
+        )
         shown.taken |= one.taken
         if one.bought_ms is not None and one.item_id not in shown.bought:
             shown.bought.add(one.item_id)
             shown.worth += (one.price or 0.0) * one.quantity
-    return {
-        name: _totals([shown for shown in lists.values() if shown.variant == name])
-        for name in variants
-    }
+    told = [shown for shown in lists.values() if shown.shown_ms <= closed_ms]
+    return {name: _totals([shown for shown in told if shown.variant == name]) for name in variants}
 
 
 def _whole(one: Outcome) -> str:

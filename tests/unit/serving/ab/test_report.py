@@ -57,8 +57,16 @@ def test_lists_whose_window_is_open_do_not_count_even_if_they_were_clicked() -> 
     assert totals_of(told, NAMES, 50)["model"].done["ctr"].sum() == 0.0
 
 
+def test_lists_that_nothing_closes_do_not_count_however_long_ago_they_were_shown() -> None:
+    told = [outcome(1, final=True), outcome(9, clicked_ms=10), outcome(9, "cup")]
+    assert totals_of(told, NAMES, 1_000_000)["model"].done["ctr"].sum() == 0.0
+
+
 def test_users_of_two_shops_with_the_same_id_are_two() -> None:
-    told = [outcome(1, user_id="ada", final=True), outcome(2, user_id="ada", tenant="acme")]
+    told = [
+        outcome(1, user_id="ada", final=True),
+        outcome(2, user_id="ada", tenant="acme", final=True),
+    ]
     assert totals_of(told, NAMES, 100)["model"].users == 2
 
 
