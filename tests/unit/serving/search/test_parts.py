@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from features.catalog import Catalog
+from infra.search import counted
 from serving.index import ItemIndex
 from serving.recommend import Recommender
 from serving.search.answers import SearchAnswers
@@ -14,7 +15,7 @@ from serving.search.config import SearchConfig
 from serving.search.parts import SearchParts
 from stream.clock import ManualClock
 from stream.connect import KafkaConfig
-from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker
+from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker, ask
 
 
 def searches_of(folder: Path) -> tuple[SearchParts, dict[str, SearchAnswers]]:
@@ -47,3 +48,12 @@ def test_a_disk_that_takes_nothing_stops_no_search(
     searches[""].engine.head.state.lists = 7
     clicks.keep()
     assert "can't be kept" in caplog.text
+
+
+def test_a_beginning_that_nothing_completes_is_no_search_in_vain(tmp_path: Path) -> None:
+    _, searches = searches_of(tmp_path)
+    made = [
+        searches[""].answer(ask("zoe", query=query, suggest=suggest), None)
+        for query, suggest in (("zz", True), ("sofa", False))
+    ]
+    assert [one.query for one in counted(made)] == ["sofa"]
