@@ -69,6 +69,15 @@ def quantile(fraction: float, metric: str, *by: str) -> str:
     return f"histogram_quantile({fraction}, sum by ({labels}) ({buckets}))"
 
 
+def if_any(expr: str) -> str:
+    """What may never have happened, as zero until it has: no number there is none to draw.
+
+    >>> if_any("x")
+    '(x >= 0) or on() vector(0)'
+    """
+    return f"({expr} >= 0){ZERO}"
+
+
 def mean(metric: str, *by: str) -> str:
     """The mean of a histogram's observations over the rate interval."""
     grouped = f"sum by ({', '.join(by)})"
@@ -381,7 +390,10 @@ LEARNER = Row(
                     f"[$__rate_interval])){ZERO}",
                     "lists, {{events}} events",
                 ),
-                Query('tidemill_newcomers_weight{process="learner"}', "weight, {{events}} events"),
+                Query(
+                    if_any('tidemill_newcomers_weight{process="learner"}'),
+                    "weight, {{events}} events",
+                ),
             ),
         ),
         Panel(
@@ -480,7 +492,7 @@ SERVING = Row(
             "Seconds per search, 99th percentile",
             "Where a search's time goes. A rise in `meaning` points at the encoder, one in `model` "
             "at the catalogue's size.",
-            (Query(quantile(0.99, "tidemill_search_seconds", "part"), "{{part}}"),),
+            (Query(if_any(quantile(0.99, "tidemill_search_seconds", "part")), "{{part}}"),),
             unit="s",
         ),
         Panel(
@@ -490,7 +502,7 @@ SERVING = Row(
             (
                 Query("tidemill_search_loss", "loss, {{process}}"),
                 Query(
-                    "avg by (query, visitor) (tidemill_search_personal_share)",
+                    if_any("avg by (query, visitor) (tidemill_search_personal_share)"),
                     "personal share, {{query}} query, {{visitor}} visitor",
                 ),
                 Query(rate("tidemill_search_clicks_total"), "clicks/s"),
@@ -513,7 +525,7 @@ SERVING = Row(
             "Seconds per question, 99th percentile",
             "Time to answer a question, without its list. A rise means longer texts, or a busy "
             "machine: serving.answers.passages says how much is read.",
-            (Query(quantile(0.99, "tidemill_question_seconds"), "p99"),),
+            (Query(if_any(quantile(0.99, "tidemill_question_seconds")), "p99"),),
             unit="s",
         ),
         Panel(

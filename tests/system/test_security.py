@@ -160,7 +160,7 @@ def test_every_way_to_log_in_is_refused_at_once_with_its_reason(
     [
         ("ingest-profile", "SCRAM-SHA-512", "ingest-profile", PASSWORD, AT_WORK),
         ("learner", "SCRAM-SHA-512", "learner", PASSWORD, AT_WORK),
-        ("serving", "SCRAM-SHA-512", "serving", PASSWORD, "catalogue of 0 items loaded"),
+        ("serving", "SCRAM-SHA-512", "serving", PASSWORD, "catalogue loaded: 0 items"),
         ("learner", "PLAIN", "learner", PASSWORD, AT_WORK),
         ("learner", "OAUTHBEARER", "learner", PASSWORD, AT_WORK),
         ("learner", "certificate", "learner", PASSWORD, AT_WORK),
