@@ -29,6 +29,7 @@ _TOPICS = {
     "examples": PARTITIONS,
     "interest-shifts": PARTITIONS,
     "profiles": PARTITIONS,
+    "choices": 1,
 }
 _OTHERS = {"forget": PARTITIONS, "readings": PARTITIONS, "item-vectors": 1, "dead-letters": 1}
 
