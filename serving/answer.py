@@ -28,11 +28,12 @@ import msgspec
 from features.identity import merged
 from features.store import OnlineStore, UserFeatures
 from serving.answers.desk import Desk, Planned
+from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.fitted import fitted
 from serving.push import Place, Push, PushDebounce
 from serving.recent import Kept, Key, RecentAnswers, key_of
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from serving.search.answers import SearchAnswers
 from stream.batching import Record
 from stream.choices import Choices

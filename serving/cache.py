@@ -9,20 +9,18 @@ event, a reading or an opt-out that reached the online store ends a list at once
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from features.store import UserFeatures
+from serving.ask import Ask
 from serving.ranker import Ranker
 from stream.clock import Clock
 from stream.events import Recommendation
 from stream.metrics import LISTS_REUSED
 
-if TYPE_CHECKING:
-    from serving.recommend import Ask
-
-    Make = Callable[[Sequence[Ask], Sequence[UserFeatures | None]], list[Recommendation]]
+Make = Callable[[Sequence[Ask], Sequence[UserFeatures | None]], list[Recommendation]]
 
 
 class _Entry(NamedTuple):

@@ -11,7 +11,7 @@ time since anybody did anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -19,6 +19,7 @@ import numpy as np
 
 from features.store import UserFeatures
 from learner.texts.facts import Facts, facts_of
+from serving.ask import Ask
 from serving.cache import ListCache
 from serving.carriers import Least
 from serving.config import ServingConfig
@@ -29,94 +30,26 @@ from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
 from serving.reasons import Newness, Reason, explain_many, past_rows
 from serving.same_product import Alike
+from serving.sponsored import Sponsored
 from stream.clock import Clock
 from stream.cut import cut
 from stream.events import (
     KINDS,
     AnswerPath,
     Because,
-    Filters,
-    ItemKind,
     ItemVector,
     Kind,
     Recommendation,
     RecommendedItem,
-    Request,
-    Sort,
     Step,
 )
 from stream.metrics import EXPLORED_PLACES
-from stream.tenants import inside, tenant_of
 from stream.variants import CONTROL
 
 _TITLE_CHARS = 200
 """Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
 
-_KIND_ON: dict[str, ItemKind] = {"content": "content", "ads": "ad"}
-"""The surfaces that show anything but products."""
-
-HOME, SEARCH = "home", "search"
-"""Surfaces where requests name none: of lists, and of searches."""
-
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One list to make: asked for by a request, or pushed after an event.
-
-    Its ids carry their tenant. One that is not `personal` is made as for a user of whom nothing is
-    known; what is hidden from its user is hidden all the same. One that is not `counted` is of who
-    has opted out: nothing that is shown is remembered of them.
-    """
-
-    recommendation_id: str
-    user_id: str
-    k: int
-    request_id: str | None = None
-    context_item: str | None = None
-    filters: Filters = Filters()
-    surface: str = HOME
-    personal: bool = True
-    counted: bool = True
-    query: str | None = None
-    sort: Sort = "relevance"
-    offset: int = 0
-    facets: bool = False
-    suggest: bool = False
-    explain: bool = False
-    question: str | None = None
-    conversation_id: str | None = None
-
-    @classmethod
-    def of_request(cls, request: Request, recommendation_id: str) -> Ask:
-        """What a request asks for."""
-        return cls(
-            recommendation_id=recommendation_id,
-            user_id=inside(request.tenant, request.user_id),
-            k=request.k,
-            request_id=request.request_id,
-            context_item=request.context_item and inside(request.tenant, request.context_item),
-            filters=request.filters,
-            surface=SEARCH if request.query and request.surface == HOME else request.surface,
-            query=request.query,
-            sort=request.sort,
-            offset=request.offset,
-            facets=request.facets,
-            suggest=request.suggest,
-            explain=request.explain,
-            question=request.question,
-            conversation_id=request.conversation_id,
-        )
-
-    @property
-    def kind(self) -> ItemKind:
-        """What is to be shown: surfaces of that name show content or ads, all others products."""
-        return _KIND_ON.get(self.surface, "product")
-
-    @property
-    def tenant(self) -> str:
-        """The shop that asks."""
-        return tenant_of(self.user_id)
 
 
 class Speaks(Protocol):
@@ -124,23 +57,6 @@ class Speaks(Protocol):
 
     def sentences(self, facts: Sequence[Facts]) -> list[str]:
         """One sentence for each item with its reason."""
-
-
-class Sells(Protocol):
-    """Who puts ads into lists, as `serving.sponsored.Sponsored` does."""
-
-    def into(
-        self,
-        asks: Sequence[Ask],
-        lists: Sequence[tuple[RecommendedItem, ...]],
-        histories: Sequence[Sequence[Step]],
-        ranker: Ranker,
-        now_ms: int,
-    ) -> list[tuple[RecommendedItem, ...]]:
-        """The lists of a micro-batch with their ads."""
-
-    def forget(self, covers: Callable[[str, int], bool]) -> None:
-        """Drop what users were shown who are to be forgotten."""
 
 
 class Recommender:
@@ -159,7 +75,7 @@ class Recommender:
         self._config = config
         self._clock = clock
         self._speaker = speaker
-        self.sponsored: Sells | None = None
+        self.sponsored: Sponsored | None = None
         self._newest_ms = 0
         self._alike = Alike(index.catalog)
         seconds = config.cache_s

@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 
 from serving.ads import Ad, Desk, Won
+from serving.ask import Ask
 from serving.calibrated import Clicks
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Ranker
-from serving.recommend import Ask
 from stream.clock import Clock
 from stream.cut import cut
 from stream.events import AdShown, AdSpend, RecommendedItem, Step, json_encode

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from features.store import UserFeatures
+from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Ranker
-from serving.recommend import Ask, Recommender, Speaks
+from serving.recommend import Recommender, Speaks
 from stream.clock import Clock
 from stream.events import Recommendation
 from stream.variants import Assignment, Variant, VariantsConfig

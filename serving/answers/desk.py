@@ -19,8 +19,8 @@ from serving.answers.knowledge import Knowledge, Limits
 from serving.answers.phrasing import Phrasing
 from serving.answers.reading import Reader
 from serving.answers.replies import Question, Reply, Sureness
+from serving.ask import HOME, SEARCH, Ask
 from serving.index import ItemIndex
-from serving.recommend import HOME, SEARCH, Ask
 from serving.search import engine
 from serving.search.answers import SearchAnswers
 from serving.search.words import split

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from features.store import UserFeatures
 from learner.search.fusion import FEATURES, Query, Visitor
-from serving.recommend import Ask, Recommender
+from serving.ask import Ask
+from serving.recommend import Recommender
 from serving.search import engine
 from serving.search.config import SearchConfig
 from serving.search.engine import Engine, Ordered

@@ -30,9 +30,9 @@ from learner.evaluation_learner import without_transformer
 from learner.online import OnlineLearner
 from learner.scorer import Scorer
 from learner.search.fusion import SearchHead
+from serving.ask import Ask as ListAsk
 from serving.config import ServingConfig
 from serving.index import ItemIndex
-from serving.recommend import Ask as ListAsk
 from serving.recommend import Recommender
 from serving.search.engine import Ask, Engine
 from stream.clock import ManualClock

@@ -20,9 +20,10 @@ import torch
 from features.store import UserFeatures
 from infra.scorer_models import VersionedScorer
 from learner.scorer import Scorer
+from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.index import ItemIndex
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from stream.clock import ManualClock
 from stream.events import Because, Example, Step, json_encode
 from tests.bench._served_shop import ServedShop, served_shop

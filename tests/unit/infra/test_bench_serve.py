@@ -11,9 +11,10 @@ from infra.bench.big_shop import GROUP, BigShop
 from infra.bench.serve import bars
 from infra.scorer_models import ScorerModels
 from learner.config import LearnerConfig
+from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.index import ItemIndex
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from stream.clock import ManualClock
 
 NOW_MS = 1_780_000_000_000

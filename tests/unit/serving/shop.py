@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from features.catalog import Catalog
 from features.store import UserFeatures
+from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Bools, Floats, Rows
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from stream.clock import ManualClock
 from stream.events import AdapterVersion, Example, ItemVector, Kind, Step
 

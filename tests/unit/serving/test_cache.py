@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.store import UserFeatures
+from serving.ask import Ask
 from serving.config import ServingConfig
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from stream.clock import ManualClock
 from stream.events import Filters, Recommendation
 from stream.metrics import LISTS_REUSED

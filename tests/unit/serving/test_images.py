@@ -12,9 +12,10 @@ from features.catalog import Catalog
 from infra.scorer_models import ScorerModels
 from learner.catalogue import encode_items
 from learner.config import LearnerConfig
+from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.index import ItemIndex
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from stream.clock import ManualClock
 from stream.events import Item
 from tests.unit.serving.shop import NOW_MS, user

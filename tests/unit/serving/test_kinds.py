@@ -6,8 +6,9 @@ import msgspec
 
 from features.catalog import Catalog
 from learner.catalogue import describe_item
+from serving.ask import Ask
 from serving.index import ItemIndex
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from stream.clock import ManualClock
 from stream.events import Filters, Item, ItemKind
 from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker, item, shelf, user

@@ -10,10 +10,11 @@ from features.store import MemoryStore
 from infra.settings import Settings
 from serving.ads import DAY_MS
 from serving.answer import Answerer
+from serving.ask import Ask
 from serving.calibrated import Clicks
 from serving.config import ServingConfig
 from serving.index import ItemIndex
-from serving.recommend import Ask, Recommender
+from serving.recommend import Recommender
 from serving.sponsored import Sponsored
 from stream.clock import ManualClock
 from stream.events import Recommendation, decode_ad_spend
