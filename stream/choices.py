@@ -25,8 +25,9 @@ import msgspec
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Choice, decode_choice
-from stream.parse import check_id
-from stream.tenants import ONE_SHOP, check_tenant, inside, split_key
+from stream.parse import check_id, parse_key
+from stream.parse_faults import decode_wish
+from stream.tenants import ONE_SHOP, check_tenant, inside
 
 _log = logging.getLogger(__name__)
 
@@ -39,18 +40,11 @@ def parse_choice(record: Record, tenants: Collection[str] = ONE_SHOP) -> Choice:
     BadRecord
         If it doesn't say who chose what.
     """
-    field, wanted = "value", '{"user_id": "…", "personalised": false}'
     if record.value is None:
-        tenant, user_id = split_key((record.key or b"").decode("utf-8", "replace"), tenants)
-        check_id("key", user_id)
+        tenant, user_id = parse_key(record, "user_id", tenants)
         return Choice(user_id=user_id, personalised=True, tenant=tenant or msgspec.UNSET)
-    shown = record.value[:300]
-    try:
-        choice = decode_choice(record.value)
-    except msgspec.ValidationError as error:
-        raise BadRecord(field, shown, f"{wanted} ({error})", "wrong_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord(field, shown, wanted, "not_json") from error
+    wanted = '{"user_id": "…", "personalised": false}'
+    choice = decode_wish(record.value, decode_choice, wanted)
     check_id("user_id", choice.user_id)
     check_tenant(choice.tenant, tenants)
     return choice

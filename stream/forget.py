@@ -21,6 +21,7 @@ from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Forget, decode_forget
 from stream.parse import check_id
+from stream.parse_faults import decode_wish
 from stream.tenants import check_tenant, inside
 
 
@@ -35,13 +36,7 @@ def parse_forget(record: Record, tenants: Collection[str] | None = None) -> Forg
     field, wanted = "value", '{"user_id": "…"}'
     if record.value is None:
         raise BadRecord(field, None, wanted, "empty")
-    shown = record.value[:300]
-    try:
-        forget = decode_forget(record.value)
-    except msgspec.ValidationError as error:
-        raise BadRecord(field, shown, f"{wanted} ({error})", "wrong_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord(field, shown, wanted, "not_json") from error
+    forget = decode_wish(record.value, decode_forget, wanted)
     check_id("user_id", forget.user_id)
     if tenants is not None:
         check_tenant(forget.tenant, tenants)

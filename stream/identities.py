@@ -24,8 +24,9 @@ import msgspec
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.events import Identity, decode_identity
-from stream.parse import check_id
-from stream.tenants import ONE_SHOP, check_tenant, inside, split_key
+from stream.parse import check_id, parse_key
+from stream.parse_faults import decode_wish
+from stream.tenants import ONE_SHOP, check_tenant, inside
 
 MOST_IDS = 8
 """Ids of one person: a device that a thousand people share must not make one person of them."""
@@ -41,20 +42,13 @@ def parse_identity(record: Record, tenants: Collection[str] = ONE_SHOP) -> Ident
     BadRecord
         If it doesn't say which ids are linked, or not.
     """
-    field, wanted = "value", '{"user_id": "…", "same_as": "…", "linked": true}'
     if record.value is None:
-        tenant, user_id = split_key((record.key or b"").decode("utf-8", "replace"), tenants)
-        check_id("key", user_id)
+        tenant, user_id = parse_key(record, "user_id", tenants)
         return Identity(
             user_id=user_id, same_as=user_id, linked=False, tenant=tenant or msgspec.UNSET
         )
-    shown = record.value[:300]
-    try:
-        identity = decode_identity(record.value)
-    except msgspec.ValidationError as error:
-        raise BadRecord(field, shown, f"{wanted} ({error})", "wrong_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord(field, shown, wanted, "not_json") from error
+    wanted = '{"user_id": "…", "same_as": "…", "linked": true}'
+    identity = decode_wish(record.value, decode_identity, wanted)
     check_id("user_id", identity.user_id)
     check_id("same_as", identity.same_as)
     check_tenant(identity.tenant, tenants)

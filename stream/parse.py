@@ -21,6 +21,7 @@ from stream.parse_faults import ID_WANTED, explain
 from stream.parse_time import checked_time_ms
 from stream.tenants import (
     ONE_SHOP,
+    Whole,
     check_tenant,
     inside,
     into,
@@ -274,19 +275,23 @@ def parse_item_key(record: Record, tenants: Collection[str] = ONE_SHOP) -> str:
     >>> parse_item_key(PlainRecord(b"acme/tea", None, 0), {"acme"})
     'acme\x1ftea'
     """
+    return inside(*parse_key(record, "item_id", tenants))
+
+
+def parse_key(record: Record, what: str, tenants: Collection[str] = ONE_SHOP) -> Whole:
+    """Read from a record's key what a tombstone is about, and whose that is."""
+    field = "key"
     if not record.key:
-        raise BadRecord(field="key", value=record.key, wanted="the item_id", reason="missing_field")
+        raise BadRecord(field, record.key, f"the {what}", "missing_field")
     try:
-        item_id = record.key.decode()
+        key = record.key.decode()
     except UnicodeError:
-        raise BadRecord(
-            field="key", value=record.key[:300], wanted="the item_id as UTF-8 text", reason="bad_id"
-        ) from None
-    tenant, item_id = split_key(item_id, tenants)
-    if len(item_id) > MAX_ID_CHARS:
-        raise BadRecord(field="key", value=item_id[:300], wanted=ID_WANTED, reason="bad_id")
-    check_id("key", item_id)
-    return inside(tenant, item_id)
+        raise BadRecord(field, record.key[:300], f"the {what} as UTF-8 text", "bad_id") from None
+    whole = split_key(key, tenants)
+    if len(whole.name) > MAX_ID_CHARS:
+        raise BadRecord(field, whole.name[:300], ID_WANTED, "bad_id")
+    check_id(field, whole.name)
+    return whole
 
 
 def parse_request(record: Record, tenants: Collection[str] = ONE_SHOP) -> Request:

@@ -10,7 +10,7 @@ from stream.asked import MAX_DOCUMENT_CHARS, Document
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.lines import DECODE_FAULTS
-from stream.parse import MAX_NAME_CHARS, MAX_RECORD_BYTES, check_id, parse_item_key
+from stream.parse import MAX_NAME_CHARS, MAX_RECORD_BYTES, check_id, parse_key
 from stream.parse_faults import explain
 from stream.tenants import ONE_SHOP, check_tenant, inside, item_key, split_key
 
@@ -70,4 +70,4 @@ def parse_document(record: Record, tenants: Collection[str] = ONE_SHOP) -> Docum
 
 def parse_document_key(record: Record, tenants: Collection[str] = ONE_SHOP) -> str:
     """Read from a tombstone's key which document it deletes, as its id is inside."""
-    return parse_item_key(record, tenants)
+    return inside(*parse_key(record, "document_id", tenants))

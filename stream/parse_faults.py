@@ -140,3 +140,27 @@ def decode_own(value: bytes | None, decode: Callable[[bytes], T], what: str, wri
         raise BadRecord(field, value, wanted, "wrong_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRecord(field, value, "JSON", "not_json") from error
+
+
+def decode_wish(value: bytes, decode: Callable[[bytes], T], wanted: str) -> T:
+    """Decode a small record in which a shop says what it wants done with an id.
+
+    >>> from stream.events import decode_forget
+    >>> try:
+    ...     decode_wish(b"{}", decode_forget, '{"user_id": "…"}')
+    ... except BadRecord as error:
+    ...     print(error)
+    `value` must be {"user_id": "…"} (Object missing required field `user_id`), got b'{}'
+
+    Raises
+    ------
+    BadRecord
+        If it is none; what is right is in it.
+    """
+    field, shown = "value", value[:300]
+    try:
+        return decode(value)
+    except msgspec.ValidationError as error:
+        raise BadRecord(field, shown, f"{wanted} ({error})", "wrong_type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord(field, shown, wanted, "not_json") from error

@@ -124,6 +124,10 @@ def test_a_shared_device_makes_no_crowd_one_person() -> None:
     assert "user-3" in links.group("user-3")
 
 
+def test_a_tombstone_of_nobody_unlinks_nobody() -> None:
+    assert not Links().take(PlainRecord(b"", None, 0))
+
+
 @pytest.mark.parametrize(
     "value",
     [b"?", b'{"user_id": "ann"}', b'{"user_id": "ann", "same_as": "b", "tenant": "x"}'],

@@ -32,6 +32,14 @@ def test_what_is_no_choice_is_refused_and_changes_nothing(value: bytes, reason: 
     assert not choices.opted_out("ann")
 
 
+@pytest.mark.parametrize("key", [b"", b"a\x00n", b"\xff", b"x" * 257])
+def test_a_tombstone_of_nobody_is_refused_and_stops_nobody(key: bytes) -> None:
+    with pytest.raises(BadRecord) as refused:
+        parse_choice(record(None, key))
+    assert refused.value.field == "key"
+    assert not Choices().take(record(None, key))
+
+
 def test_the_newest_choice_counts_and_a_tombstone_takes_it_back() -> None:
     choices = Choices({"acme"})
     out, back = (b'{"user_id": "ann", "personalised": %s}' % word for word in (b"false", b"true"))
