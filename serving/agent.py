@@ -40,10 +40,10 @@ from serving.config import ServingConfig
 from serving.consume_kafka import Inbox, Offsets
 from serving.ranker import Models
 from serving.recent_kafka import RecentReader
-from serving.recommend import Speaks
 from serving.search.parts import SearchParts
 from serving.send_kafka import Moved, Outbox
 from serving.shops import Shops
+from serving.telling import Speaks
 from stream.access import check_access, refusal
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock, SystemClock

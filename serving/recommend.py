@@ -12,51 +12,35 @@ time since anybody did anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import msgspec
 import numpy as np
 
 from features.store import UserFeatures
-from learner.texts.facts import Facts, facts_of
 from serving.ask import Ask
 from serving.cache import ListCache
-from serving.carriers import Least
 from serving.config import ServingConfig
 from serving.diversity import Diversity, diversify_many
 from serving.explore import Explorer, NewItems, scores_of
 from serving.fallback import answer_path, fill_rows
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Bools, Floats, Ranker, Rows
-from serving.reasons import Newness, Reason, explain_many, past_rows
+from serving.reasons import Newness
 from serving.same_product import Alike
 from serving.sponsored import Sponsored
+from serving.telling import Items, Speaks, Teller
 from stream.clock import Clock
-from stream.cut import cut
 from stream.events import (
     KINDS,
     AnswerPath,
-    Because,
-    ItemVector,
     Kind,
     Recommendation,
-    RecommendedItem,
     Step,
 )
 from stream.metrics import EXPLORED_PLACES
 from stream.variants import CONTROL
 
-_TITLE_CHARS = 200
-"""Titles are cut in answers: 200 items with the longest ids still fit a record of 1 MiB."""
-
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
-
-
-class Speaks(Protocol):
-    """What says a sentence about each item, as `learner.texts.speaker.Speaker` does."""
-
-    def sentences(self, facts: Sequence[Facts]) -> list[str]:
-        """One sentence for each item with its reason."""
 
 
 class Recommender:
@@ -74,7 +58,7 @@ class Recommender:
         self.ranker = ranker
         self._config = config
         self._clock = clock
-        self._speaker = speaker
+        self._teller = Teller(index, config, clock, speaker)
         self.sponsored: Sponsored | None = None
         self._newest_ms = 0
         self._alike = Alike(index.catalog)
@@ -165,7 +149,7 @@ class Recommender:
                 rows_P = fill_rows(rows_P, ask.k, _open_rows(available, masks[row], hidden[row]))
                 scores_P = _fill_scores(scores_P, len(rows_P))
             lists.append((rows_P, scores_P))
-        made = self._items(lists, histories, known)
+        made = self._teller.items(lists, histories, known, self.ranker)
         if self.sponsored is not None:
             made = self.sponsored.into(asks, made, histories, self.ranker, now_ms)
         else:
@@ -197,7 +181,7 @@ class Recommender:
         )
         rows_P = fill_rows(np.empty(0, np.int32), ask.k, open_rows)
         scores_P = np.zeros(len(rows_P), np.float32)
-        [items] = self._items([(rows_P, scores_P)], [[]], [user])
+        [items] = self._teller.items([(rows_P, scores_P)], [[]], [user], self.ranker)
         plain = self._answer(ask, items, path, user)
         return msgspec.structs.replace(plain, model_version=None)
 
@@ -245,7 +229,7 @@ class Recommender:
         path = answer_path(offered=self.index.offered, version=self.ranker.version, features=known)
         page = ask.context_item if ask.personal else None
         history = _history(known, page, self.event_time_ms([user]))
-        [items] = self._items([(rows_P, scores_P)], [history], [known])
+        [items] = self._teller.items([(rows_P, scores_P)], [history], [known], self.ranker)
         return self._answer(ask, items, path, user)
 
     def _new_rows(self) -> Rows:
@@ -277,57 +261,10 @@ class Recommender:
         known: Rows = rows[rows != NOWHERE]
         return known
 
-    def _items(
-        self,
-        lists: Sequence[tuple[Rows, Floats]],
-        histories: Sequence[Sequence[Step]],
-        features: Sequence[UserFeatures | None],
-    ) -> list[tuple[RecommendedItem, ...]]:
-        """What is told of the items of each list: rows, scores, and why."""
-        catalog, config = self.index.catalog, self._config
-        past_BT = past_rows(catalog, histories)
-        rows_BP = _side_by_side([rows_P for rows_P, _ in lists])
-        if past_BT.shape[1]:
-            evidence_BPT = self.ranker.evidence_many(past_BT, rows_BP)
-        else:
-            evidence_BPT = np.zeros((*rows_BP.shape, 0), np.float32)
-        reasons = explain_many(
-            rows_BP,
-            histories,
-            past_BT,
-            evidence_BPT,
-            catalog,
-            newness=Newness.of(self.index, self._clock.now_ms(), config.new_item_s),
-            top_categories=[user.top_category if user else "" for user in features],
-            least=Least(config.because_evidence, config.because_similarity),
-        )
-        told = [
-            [
-                _told(catalog.item(row), score, reason)
-                for row, score, reason in zip(
-                    rows_P.tolist(), scores_P.tolist(), reasons_P, strict=True
-                )
-            ]
-            for (rows_P, scores_P), reasons_P in zip(lists, reasons, strict=True)
-        ]
-        return self._spoken(told)
-
-    def _spoken(self, told: list[list[RecommendedItem]]) -> list[tuple[RecommendedItem, ...]]:
-        """The lists, with a sentence for each item where there is a speaker."""
-        if self._speaker is None:
-            return [tuple(items) for items in told]
-        catalog = self.index.catalog
-        every = [one for items in told for one in items]
-        facts = [facts_of(catalog.item(catalog.row(one.item_id)), one.reason) for one in every]
-        words = iter(self._speaker.sentences(facts))
-        return [
-            tuple(msgspec.structs.replace(one, text=next(words)) for one in items) for items in told
-        ]
-
     def _answer(
         self,
         ask: Ask,
-        items: tuple[RecommendedItem, ...],
+        items: Items,
         path: AnswerPath,
         user: UserFeatures | None,
     ) -> Recommendation:
@@ -383,26 +320,6 @@ def _without(hidden: Sequence[Rows], rows_BK: Rows, scores_BK: Floats) -> tuple[
         np.take_along_axis(rows_BK, keep_first, axis=1),
         np.take_along_axis(scores_BK, keep_first, axis=1),
     )
-
-
-def _told(item: ItemVector, score: float, reason: Reason) -> RecommendedItem:
-    return RecommendedItem(
-        item_id=item.item_id,
-        score=round(score, 6),
-        title=cut(item.title, _TITLE_CHARS),
-        reason=reason.text,
-        because_item=reason.because_item,
-        because=tuple(Because(step.item_id, step.kind, step.ts_ms) for step in reason.events)
-        or msgspec.UNSET,
-    )
-
-
-def _side_by_side(lists: Sequence[Rows]) -> Rows:
-    """Lists of different lengths as lines of one array, padded with -1."""
-    lengths_B = np.array([len(rows_P) for rows_P in lists], np.int64)
-    rows_BP = np.full((len(lists), int(lengths_B.max(initial=0))), NOWHERE, np.int32)
-    rows_BP[np.arange(rows_BP.shape[1]) < lengths_B[:, None]] = np.concatenate(lists)
-    return rows_BP
 
 
 def _open_rows(available: Bools, mask: Bools | None, hidden: Rows) -> Bools:

@@ -16,10 +16,11 @@ from serving.answers.desk import Desk
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Models
-from serving.recommend import Recommender, Speaks
+from serving.recommend import Recommender
 from serving.search.answers import SearchAnswers
 from serving.search.parts import SearchParts
 from serving.swap import AdapterSwap
+from serving.telling import Speaks
 from stream.batching import Record
 from stream.clock import Clock
 from stream.metrics import (

@@ -18,6 +18,7 @@ from serving.calibrated import Clicks
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import NOWHERE, Ranker
+from serving.telling import TITLE_CHARS, Items
 from stream.clock import Clock
 from stream.cut import cut
 from stream.events import AdShown, AdSpend, RecommendedItem, Step, json_encode
@@ -28,10 +29,6 @@ RANKED = 64
 """Ads that bid for one user: those that the model ranks highest."""
 
 REASON = "Advertisement"
-
-TITLE_CHARS = 200
-
-Items = tuple[RecommendedItem, ...]
 
 
 class Sponsored:

@@ -11,7 +11,8 @@ from serving.ask import Ask
 from serving.config import ServingConfig
 from serving.index import ItemIndex
 from serving.ranker import Ranker
-from serving.recommend import Recommender, Speaks
+from serving.recommend import Recommender
+from serving.telling import Speaks
 from stream.clock import Clock
 from stream.events import Recommendation
 from stream.variants import Assignment, Variant, VariantsConfig
