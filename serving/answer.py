@@ -19,7 +19,6 @@ nobody waits for a list any more, and the store and the model are left to those 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -27,9 +26,10 @@ import msgspec
 
 from features.identity import merged
 from features.store import OnlineStore, UserFeatures
-from serving.answers.desk import Desk, Planned
+from serving.answers.desk import Desk
 from serving.ask import Ask
 from serving.config import ServingConfig
+from serving.dispatch import Dispatch
 from serving.fitted import fitted
 from serving.push import Place, Push, PushDebounce
 from serving.recent import Kept, Key, RecentAnswers, key_of
@@ -40,7 +40,7 @@ from stream.choices import Choices
 from stream.clock import Clock
 from stream.deadletter import dead_letter, shortened
 from stream.errors import BadRecord
-from stream.events import AnswerPath, Example, Recommendation, Timings, decode_example
+from stream.events import AnswerPath, Example, Timings, decode_example
 from stream.forget import Forgotten
 from stream.identities import Links
 from stream.outgoing import Outgoing
@@ -49,8 +49,6 @@ from stream.refusals import PROCESS_FAULTS, Refused, Refusing
 from stream.replayed import source_of
 from stream.tenants import tenant_of
 from stream.topics import Topics
-
-_log = logging.getLogger(__name__)
 
 ROLE = "serving"
 """The role's name in metrics and dead letters."""
@@ -96,8 +94,8 @@ class Replies(NamedTuple):
     paths: list[AnswerPath]
     timings: Timings
     kept: list[tuple[Key, Kept]]
-    conversations: list[Outgoing] = []
-    hand_overs: list[Outgoing] = []
+    conversations: list[Outgoing]
+    hand_overs: list[Outgoing]
 
 
 class Answerer:
@@ -127,11 +125,11 @@ class Answerer:
         searches: Mapping[str, SearchAnswers] | None = None,
         desk: Desk | None = None,
     ) -> None:
-        self._desk = desk
         self.recommender = recommender
-        self._recommenders = dict(recommenders or {"": recommender})
-        self._tenants = frozenset(self._recommenders) - {""}
-        self._searches = dict(searches or {})
+        who = dict(recommenders or {"": recommender})
+        self._dispatch = Dispatch(who, searches or {}, desk, clock)
+        self._shops = frozenset(who)
+        self._tenants = self._shops - {""}
         self.debounce = PushDebounce(config.push_debounce_s, config.push_max_users, clock)
         self.recent = RecentAnswers(config.repeat_window_s, config.repeat_memory_mb << 20, clock)
         self.forgotten = Forgotten()
@@ -165,7 +163,7 @@ class Answerer:
                     self._sort(work, ask, now_ms - record.timestamp, asked)
                 elif now_ms - record.timestamp <= self._config.push_max_age_s * 1000:
                     example = _decode(record)
-                    known = tenant_of(example.user_id) in self._recommenders
+                    known = tenant_of(example.user_id) in self._shops
                     if known and not self.forgotten.covers(example.user_id, example.received_ms):
                         examples.append((Place(partition, record.offset), example))
             except PROCESS_FAULTS:
@@ -221,7 +219,7 @@ class Answerer:
         started_s = self._clock.monotonic_s()
         rows = self._rows([ask.user_id for ask in work.asks if ask.personal])
         read_s = self._clock.monotonic_s()
-        made = self._by_shop(
+        made = self._dispatch.answer_many(
             work.asks, [rows.get(ask.user_id) if ask.personal else None for ask in work.asks]
         )
         ended_s = self._clock.monotonic_s()
@@ -230,7 +228,7 @@ class Answerer:
             score_ms=_ms(ended_s - read_s),
             total_ms=_ms(ended_s - started_s),
         )
-        made += [self._empty(ask, "expired") for ask in work.expired]
+        made += [self._dispatch.empty(ask, "expired") for ask in work.expired]
         kept: list[tuple[Key, Kept]] = []
         answers = []
         for answer in made:
@@ -242,28 +240,20 @@ class Answerer:
         answers += work.repeats
         answers += [first[_key(ask)] for ask in work.again]
         paths = [answer.path for answer in made[: len(work.asks)]]
-        if self._desk is None:
-            return Replies(answers, paths, timings, kept)
-        said, handed = self._desk.conversation_records(), self._desk.hand_over_records()
-        return Replies(answers, paths, timings, kept, said, handed)
+        return Replies(answers, paths, timings, kept, *self._dispatch.said())
 
     def forget(self) -> None:
         """Drop all that is remembered of users who are to be forgotten."""
         if len(self.forgotten):
             self.debounce.forget(self.forgotten)
             self.recent.drop(self.forgotten)
-            if self._desk is not None:
-                self._desk.forget(self.forgotten.covers)
-            for recommender in self._recommenders.values():
-                if recommender.sponsored is not None:
-                    recommender.sponsored.forget(self.forgotten.covers)
+            self._dispatch.forget(self.forgotten.covers)
 
     def sent(self, replies: Replies) -> None:
         """Remember answers that are out, for whoever asks again."""
         for key, kept in replies.kept:
             self.recent.keep(key, kept)
-        if self._desk is not None:
-            self._desk.sent()
+        self._dispatch.sent()
 
     def opted_out(self, user_id: str) -> bool:
         """Whether a user has opted out, under any of their ids."""
@@ -286,107 +276,6 @@ class Answerer:
             else merged(user_id, [rows[one] for one in group])
             for user_id, group in groups.items()
         }
-
-    def _empty(self, ask: Ask, path: AnswerPath) -> Recommendation:
-        return Recommendation(
-            recommendation_id=ask.recommendation_id,
-            request_id=ask.request_id,
-            user_id=ask.user_id,
-            ts_ms=self._clock.now_ms(),
-            items=(),
-            path=path,
-            model_version=None,
-            surface=ask.surface,
-            variant=self._recommenders[ask.tenant].variant_of(ask.user_id),
-        )
-
-    def _by_shop(
-        self, asks: list[Ask], features: list[UserFeatures | None]
-    ) -> list[Recommendation]:
-        """Answer the asks of each shop together; in the order in which they came."""
-        of: dict[str, list[int]] = {}
-        made: dict[int, Recommendation] = {}
-        planned: dict[int, Planned] = {}
-        asked, asks = asks, list(asks)
-        if self._desk is not None:
-            self._desk.begin()
-        for place, ask in enumerate(asks):
-            if self._desk is not None and self._desk.answers(ask):
-                plan = self._plan(self._desk, ask)
-                if plan is None or plan.ask is None:
-                    made[place] = self._told(self._desk, ask, plan)
-                    continue
-                planned[place], ask = plan, plan.ask  # noqa: PLW2901 - its list is made below
-                asks[place] = ask
-            searches = self._searches.get(ask.tenant)
-            if searches is not None and searches.answers(ask):
-                made[place] = self._search(searches, ask, features[place])
-            else:
-                of.setdefault(ask.tenant, []).append(place)
-        for places in of.values():
-            some = self._recommend([asks[n] for n in places], [features[n] for n in places])
-            made.update(zip(places, some, strict=True))
-        for place, plan in planned.items():
-            if self._desk is not None:
-                made[place] = self._desk.complete(asked[place], plan, made[place])
-        return [made[place] for place in range(len(asks))]
-
-    def _plan(self, desk: Desk, ask: Ask) -> Planned | None:
-        """Answer a question; one that fails on us costs nobody else their answer."""
-        try:
-            return desk.plan(ask, self._clock.now_ms())
-        except Exception:
-            _log.exception("the question %s failed", ask.recommendation_id)
-            return None
-
-    def _told(self, desk: Desk, ask: Ask, plan: Planned | None) -> Recommendation:
-        """An answer without a list."""
-        answer = desk.unanswered() if plan is None else plan.reply.answer
-        return msgspec.structs.replace(self._empty(ask, "answer"), answer=answer)
-
-    def _recommend(
-        self, asks: list[Ask], features: list[UserFeatures | None]
-    ) -> list[Recommendation]:
-        """Answer all of one shop at once; if that fails, one by one, and what fails alone plainly.
-
-        So a request on which a model breaks down costs neither its neighbours their lists nor the
-        process its life: it would find the same request again after every restart.
-        """
-        recommender = self._recommenders[asks[0].tenant]
-        try:
-            return recommender.answer_many(asks, features)
-        except Exception as error:
-            if len(asks) == 1:
-                _log.exception(
-                    "model version %s failed on %s: answered without it",
-                    recommender.ranker.version,
-                    asks[0].recommendation_id,
-                )
-                return [self._plainly(asks[0], features[0])]
-            _log.error("a micro-batch of %d failed (%s): answering one by one", len(asks), error)
-        return [
-            answer
-            for ask, user in zip(asks, features, strict=True)
-            for answer in self._recommend([ask], [user])
-        ]
-
-    def _search(
-        self, searches: SearchAnswers, ask: Ask, user: UserFeatures | None
-    ) -> Recommendation:
-        """Answer a search; one that fails on us is found nothing for, and costs nobody else."""
-        try:
-            return searches.answer(ask, user)
-        except Exception:
-            _log.exception("the search %s failed: nothing is found", ask.recommendation_id)
-            return self._empty(ask, "no_model")
-
-    def _plainly(self, ask: Ask, user: UserFeatures | None) -> Recommendation:
-        """Answer without a model; where even that fails, with an empty list: it is an answer."""
-        try:
-            return self._recommenders[ask.tenant].answer_plainly(ask, user)
-        except Exception:
-            _log.exception("no list for %s: an empty one is sent", ask.recommendation_id)
-            return self._empty(ask, "no_model")
 
     def _ask(self, push: Push) -> Ask:
         example = push.example
