@@ -15,7 +15,7 @@ import msgspec
 
 from stream.batching import Record
 from stream.errors import BadRecord
-from stream.events import AttributeValue, Click, Event, Item, Purchase, Request, Review
+from stream.events import AttributeValue, Click, Event, Item, Purchase, Request, Review, Tenant
 from stream.lines import DECODE_FAULTS
 from stream.parse_faults import ID_WANTED, explain
 from stream.parse_time import checked_time_ms
@@ -108,7 +108,7 @@ def parse_event(
     stream.errors.BadRecord: `ts` must be given, got ['user_id', 'item_id']
     """
     if value is None or len(value) > MAX_RECORD_BYTES:
-        raise _no_value(value)
+        raise no_value(value)
     try:
         raw = RAW_DECODERS[topic_kind].decode(value)
     except DECODE_FAULTS as error:
@@ -129,8 +129,8 @@ def parse_event(
     if recommendation_id is not None:
         check_id("recommendation_id", recommendation_id)
     if topic_kind == "reviews":
-        _check_text("text", raw.text, MAX_TEXT_CHARS)
-        _check_text("title", raw.title, MAX_NAME_CHARS)
+        check_text("text", raw.text, MAX_TEXT_CHARS)
+        check_text("title", raw.title, MAX_NAME_CHARS)
     elif raw.session_id is not None:
         check_id("session_id", raw.session_id)
     ts_ms = checked_time_ms(raw.ts, now_ms)
@@ -231,23 +231,15 @@ def parse_item(record: Record, tenants: Collection[str] = ONE_SHOP) -> Item:
     """
     value = record.value
     if value is None or len(value) > MAX_RECORD_BYTES:
-        raise _no_value(value)
+        raise no_value(value)
     try:
         item = _decode_item(value)
     except DECODE_FAULTS as error:
         raise explain(value, error) from None
-    check_tenant(item.tenant, tenants)
-    check_id("item_id", item.item_id)
-    key = item_key(item.tenant, item.item_id)
-    if not item.tenant and (like := split_key(key, tenants)).tenant:
-        wanted = f"another id: its key would be that of {like.tenant}'s item {like.name!r}"
-        raise BadRecord(field="item_id", value=key, wanted=wanted, reason="bad_id")
-    if record.key is not None and record.key != key.encode():
-        wanted = f"{key!r}: the topic is compacted by it"
-        raise BadRecord(field="key", value=record.key[:300], wanted=wanted, reason="bad_id")
-    _check_text("title", item.title, MAX_NAME_CHARS)
-    _check_text("description", item.description, MAX_TEXT_CHARS)
-    _check_text("brand", item.brand, MAX_NAME_CHARS)
+    check_key(record, "item_id", item.tenant, item.item_id, tenants)
+    check_text("title", item.title, MAX_NAME_CHARS)
+    check_text("description", item.description, MAX_TEXT_CHARS)
+    check_text("brand", item.brand, MAX_NAME_CHARS)
     if item.image_vector is not None and not 0 < len(item.image_vector) <= MAX_IMAGE_VECTOR:
         wanted = f"1 to {MAX_IMAGE_VECTOR} numbers"
         raise BadRecord(
@@ -304,7 +296,7 @@ def parse_request(record: Record, tenants: Collection[str] = ONE_SHOP) -> Reques
     """
     value = record.value
     if value is None or len(value) > MAX_RECORD_BYTES:
-        raise _no_value(value)
+        raise no_value(value)
     try:
         request = _decode_request(value)
     except DECODE_FAULTS as error:
@@ -340,8 +332,24 @@ def parse_category(category: str | tuple[str, ...]) -> tuple[str, ...]:
             field="category", value=f"{len(levels)} levels", wanted=wanted, reason="too_large"
         )
     for level in levels:
-        _check_text("category", level, MAX_NAME_CHARS)
+        check_text("category", level, MAX_NAME_CHARS)
     return levels
+
+
+def check_key(
+    record: Record, field: str, tenant: Tenant, name: str, tenants: Collection[str]
+) -> None:
+    """Refuse an id with which a record could stand for another one in its compacted topic."""
+    check_tenant(tenant, tenants)
+    check_id(field, name)
+    key = item_key(tenant, name)
+    if not tenant and (like := split_key(key, tenants)).tenant:
+        thing = field.removesuffix("_id")
+        wanted = f"another id: its key would be that of {like.tenant}'s {thing} {like.name!r}"
+        raise BadRecord(field, key, wanted, "bad_id")
+    if record.key is not None and record.key != key.encode():
+        wanted = f"{key!r}: the topic is compacted by it"
+        raise BadRecord(field="key", value=record.key[:300], wanted=wanted, reason="bad_id")
 
 
 def check_id(field: str, value: str) -> None:
@@ -350,7 +358,8 @@ def check_id(field: str, value: str) -> None:
         raise BadRecord(field, value, ID_WANTED, "bad_id")
 
 
-def _check_text(field: str, value: str, limit: int) -> None:
+def check_text(field: str, value: str, limit: int) -> None:
+    """Refuse a text without end."""
     if len(value) > limit:
         raise BadRecord(field, f"{len(value)} characters", f"at most {limit} long", "too_large")
 
@@ -367,14 +376,15 @@ def _check_attributes(attributes: dict[str, AttributeValue]) -> None:
             wanted = f"names of 1 to {MAX_ATTRIBUTE_NAME} printable characters"
             raise BadRecord(field, name[:300], wanted, "wrong_type")
         text = value if isinstance(value, str) else ""
-        _check_text(f"attributes.{name}", text, MAX_ATTRIBUTE_CHARS)
+        check_text(f"attributes.{name}", text, MAX_ATTRIBUTE_CHARS)
         chars += len(name) + len(text)
     if chars > MAX_ATTRIBUTES_CHARS:
         wanted = f"at most {MAX_ATTRIBUTES_CHARS} characters in all"
         raise BadRecord(field, f"{chars} characters", wanted, "too_large")
 
 
-def _no_value(value: bytes | None) -> BadRecord:
+def no_value(value: bytes | None) -> BadRecord:
+    """What is wrong with a value that isn't there, or is too large."""
     if value is None:
         return BadRecord("value", None, "a JSON object", "empty")
     wanted = f"at most {MAX_RECORD_BYTES} bytes long"

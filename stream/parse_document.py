@@ -10,9 +10,16 @@ from stream.asked import MAX_DOCUMENT_CHARS, Document
 from stream.batching import Record
 from stream.errors import BadRecord
 from stream.lines import DECODE_FAULTS
-from stream.parse import MAX_NAME_CHARS, MAX_RECORD_BYTES, check_id, parse_key
+from stream.parse import (
+    MAX_NAME_CHARS,
+    MAX_RECORD_BYTES,
+    check_key,
+    check_text,
+    no_value,
+    parse_key,
+)
 from stream.parse_faults import explain
-from stream.tenants import ONE_SHOP, check_tenant, inside, item_key, split_key
+from stream.tenants import ONE_SHOP, inside
 
 _decode = msgspec.json.Decoder(Document).decode
 
@@ -32,32 +39,15 @@ def parse_document(record: Record, tenants: Collection[str] = ONE_SHOP) -> Docum
     stream.errors.BadRecord: `text` must be given, got ['document_id']
     """
     value = record.value
-    if value is None:
-        raise BadRecord(field="value", value=None, wanted="a JSON object", reason="empty")
-    if len(value) > MAX_RECORD_BYTES:
-        wanted = f"at most {MAX_RECORD_BYTES} bytes long"
-        raise BadRecord(
-            field="value", value=f"{len(value)} bytes", wanted=wanted, reason="too_large"
-        )
+    if value is None or len(value) > MAX_RECORD_BYTES:
+        raise no_value(value)
     try:
         document = _decode(value)
     except DECODE_FAULTS as error:
         raise explain(value, error) from None
-    check_tenant(document.tenant, tenants)
-    check_id("document_id", document.document_id)
-    key = item_key(document.tenant, document.document_id)
-    if not document.tenant and split_key(key, tenants).tenant:
-        wanted = "another id: its key would be another shop's"
-        raise BadRecord(field="document_id", value=key, wanted=wanted, reason="bad_id")
-    if record.key is not None and record.key != key.encode():
-        wanted = f"{key!r}: the topic is compacted by it"
-        raise BadRecord(field="key", value=record.key[:300], wanted=wanted, reason="bad_id")
-    for field, text, most in (
-        ("text", document.text, MAX_DOCUMENT_CHARS),
-        ("title", document.title, MAX_NAME_CHARS),
-    ):
-        if len(text) > most:
-            raise BadRecord(field, f"{len(text)} characters", f"at most {most} long", "too_large")
+    check_key(record, "document_id", document.tenant, document.document_id, tenants)
+    check_text("text", document.text, MAX_DOCUMENT_CHARS)
+    check_text("title", document.title, MAX_NAME_CHARS)
     if not document.text.strip():
         field = "text"
         raise BadRecord(field, document.text[:100], "something to read", "missing_field")
