@@ -15,7 +15,8 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from learner.answers.wording import STOP, all_terms, folded, terms
-from serving.answers.fields import Asked, Field, field_of, is_truth, known_names, normal
+from serving.answers.fields import Asked, Field, field_of, is_truth, normal
+from serving.answers.routes import in_chinese
 
 LONGEST_NAME = 24
 """Words of a name that are compared; longer names are asked for by nobody."""
@@ -75,7 +76,6 @@ _PHRASE_WORDS = frozenset(
           "costs price makes manufactures produces maker manufacturer brand make stock sold "
           "available category old how is")
 )  # fmt: skip
-_HAN = re.compile(r"[⺀-鿿]")
 _HAN_NOISE = re.compile(
     r"[的了呢吗啊吧是在哪里多少什么这那个款件台只请问一下有它们在为怎样]|商品|产品|东西|想|知道|告诉|我|几"
 )
@@ -120,7 +120,7 @@ class AttributeNames:
             if self._of_items[name] == 1:
                 for index, key in self._keys(name):
                     index.setdefault(key, set()).add(name)
-                if _HAN.search(name):
+                if in_chinese(name):
                     self._han.add(name)
 
     def remove(self, names: Iterable[str]) -> None:
@@ -136,7 +136,7 @@ class AttributeNames:
     def meant(self, question: str, item: Asked) -> Meant | None:
         """What a question about an item asks for; `None` where it names no field, or more."""
         yes_no = bool(_YES_NO.search(question))
-        if _HAN.search(question):
+        if in_chinese(question):
             return self._meant_han(question, yes_no=yes_no)
         asked = without_title(question, item.title)
         words = all_terms(asked)
@@ -176,7 +176,7 @@ class AttributeNames:
         for pattern, names in _PHRASES:
             if match := pattern.search(asked):
                 rest = _HAN_NOISE.sub("", asked.replace(match[0], ""))
-                if not _HAN.search(rest):
+                if not in_chinese(rest):
                     return Meant(names, yes_no and names == ("available",))
         return None
 
@@ -197,11 +197,6 @@ def look_up(meant: Meant, item: Asked) -> Field | None:
         if found is not None and (not several or meant.yes_no or not is_truth(found)):
             return found
     return None
-
-
-def names_of(item: Asked) -> list[str]:
-    """What `AttributeNames` takes in of an item."""
-    return known_names(item)
 
 
 _YES_NO = re.compile(

@@ -18,7 +18,7 @@ from serving.answers.conversations import ConversationBook
 from serving.answers.knowledge import Knowledge, Limits
 from serving.answers.phrasing import Phrasing
 from serving.answers.reading import Reader
-from serving.answers.replies import Question, Reply, Sureness
+from serving.answers.replies import MOST_SHOWN, Question, Reply, Sureness
 from serving.ask import HOME, SEARCH, Ask
 from serving.index import ItemIndex
 from serving.search import engine
@@ -184,7 +184,7 @@ class Desk:
             ids = tuple(one.item_id for one in items)
             known = planned.reply.dialogue  # A later turn of this batch may have followed.
             now = self.conversations.of(ask.user_id, known.conversation_id, known.ts_ms)
-            said = msgspec.structs.replace(now, item_ids=ids[:10])
+            said = msgspec.structs.replace(now, item_ids=ids[:MOST_SHOWN])
             self.conversations.say(ask.user_id, said)
         return msgspec.structs.replace(made, answer=planned.reply.answer)
 

@@ -137,7 +137,6 @@ class Feed:
                 event.user_id,
                 event.item_id,
                 text,
-                event.rating,
                 event.ts_ms,
                 record.timestamp,
             )

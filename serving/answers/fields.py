@@ -85,7 +85,8 @@ def is_truth(field: Field) -> bool:
 _EXACT = 1e15
 """Whole numbers below this have all their digits in a float."""
 
-_OWN = frozenset({"title", "brand", "category", "price", "available"})
+_OWN = ("title", "brand", "category", "price", "available")
+"""The record's own, in the order in which they are told."""
 
 
 def known_names(item: Asked) -> list[str]:
@@ -95,9 +96,7 @@ def known_names(item: Asked) -> list[str]:
     >>> known_names(Item(item_id="pot", brand="Betty", attributes={"Cable_Length ": 1.0}))
     ['brand', 'available', 'cable length']
     """
-    own = [name for name in sorted(_OWN) if _own(item, name) not in (None, "")]
-    order = {"title": 0, "brand": 1, "category": 2, "price": 3, "available": 4}
-    own.sort(key=order.__getitem__)
+    own = [name for name in _OWN if _own(item, name) not in (None, "")]
     return list(dict.fromkeys([*own, *(normal(name) for name in item.attributes)]))
 
 

@@ -70,7 +70,8 @@ def opinion_of(question: str, title: str) -> Opinion | None:
     if han is not None:
         so, otherwise = han
         return Opinion(frozenset(), lambda sentence: han_says(sentence, so, otherwise))
-    words = [w for w in terms(question) if w not in _ASKS and w not in set(terms(title))]
+    named = _ASKS.union(terms(title))
+    words = [word for word in terms(question) if word not in named]
     opinions = [word for word in words if is_opinion(word)]
     if not opinions:
         return _in_general(question, words)

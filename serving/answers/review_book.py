@@ -7,7 +7,7 @@ mind. When all of them together are too much, the oldest reviews go first, where
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from learner.answers.frequencies import Frequencies
@@ -30,7 +30,6 @@ class Said(NamedTuple):
     user_id: str
     item_id: str
     text: str
-    rating: float | None
     ts_ms: int
     received_ms: int = 0
 
@@ -66,10 +65,11 @@ class ReviewBook:
     --------
     >>> book = ReviewBook(per_item=2)
     >>> for n, (user, text) in enumerate((("a", "Loud."), ("b", "Quiet."), ("a", "Not so loud."))):
-    ...     book.add(Said(f"r{n}", user, "fan", text, None, n))
+    ...     book.add(Said(f"r{n}", user, "fan", text, n))
     >>> [one.text for one in book.of("fan")]
     ['Not so loud.', 'Quiet.']
-    >>> book.forget(["a"])
+    >>> book.forget_covered(lambda user_id, received_ms: user_id == "a")
+    1
     >>> [sentence.text for sentence in book.sentences("fan")], len(book)
     (['Quiet.'], 1)
     """
@@ -82,7 +82,6 @@ class ReviewBook:
         self._max_bytes = max_bytes
         self._all: OrderedDict[tuple[str, str], Said] = OrderedDict()
         self._users_of: dict[str, dict[str, int]] = {}
-        self._items_of: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         """How many reviews are kept."""
@@ -106,7 +105,6 @@ class ReviewBook:
             self.frequencies.add(text)
         users = self._users_of.setdefault(said.item_id, {})
         users[said.user_id] = said.ts_ms
-        self._items_of.setdefault(said.user_id, set()).add(said.item_id)
         if len(users) > self._per_item:
             self._drop((said.item_id, min(users, key=users.__getitem__)))
         while self.bytes > self._max_bytes and len(self._all) > 1:
@@ -124,12 +122,6 @@ class ReviewBook:
             for span in sentences(said.text):
                 yield Sentence(said, span)
 
-    def forget(self, user_ids: Collection[str]) -> None:
-        """Drop all that users wrote."""
-        for user_id in user_ids:
-            for item_id in list(self._items_of.get(user_id, ())):
-                self._drop((item_id, user_id))
-
     def forget_covered(self, covers: Callable[[str, int], bool]) -> int:
         """Drop the reviews that came before their users asked to be forgotten; says how many."""
         gone = [key for key, said in self._all.items() if covers(said.user_id, said.received_ms)]
@@ -140,17 +132,10 @@ class ReviewBook:
     def _drop(self, key: tuple[str, str]) -> None:
         item_id, user_id = key
         self.bytes -= _size(self._all.pop(key).text)
-        for index, of, other in (
-            (self._users_of, item_id, user_id),
-            (self._items_of, user_id, item_id),
-        ):
-            there = index[of]
-            if isinstance(there, dict):
-                del there[other]
-            else:
-                there.discard(other)
-            if not there:
-                del index[of]
+        users = self._users_of[item_id]
+        del users[user_id]
+        if not users:
+            del self._users_of[item_id]
 
 
 def review_text(title: str, text: str) -> str:

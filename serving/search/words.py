@@ -52,7 +52,6 @@ _ACCENTS = re.compile("[\u0300-\u036f]")
 """Marks of Latin, Greek and Cyrillic letters; those of other scripts make another letter."""
 
 _CJK = "\u3005\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_CJK_RUN = re.compile(f"[{_CJK}]+")
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?![\d])|\d+[.,]\d+|\d+"
 _TOKEN = re.compile(
     rf"(?P<cjk>[{_CJK}\U00020000-\U0003ffff]+)"

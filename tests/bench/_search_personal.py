@@ -60,9 +60,8 @@ class Asked(NamedTuple):
     without: float
 
 
-def personal(folder: Path | None, events: int, kept: Path | None) -> Iterator[Bar]:
+def personal(folder: Path | None, events: int) -> Iterator[Bar]:
     """The simulated shop, and `uci_online_retail` where it is there."""
-    del kept
     log, shop = shop_log(1, events)
     yield from bars("simulated shop", played(log, shop.items()))
     if folder is not None:

@@ -252,7 +252,7 @@ def latency_part(folder: Path, size: float, encoder: TextEncoder) -> Iterator[Ba
     for n in range(len(items) * 50):
         of = n % len(data.texts)
         texts[f"review-{n}"] = data.texts[of][:2_000]
-        said = Said(f"review-{n}", f"user-{n}", f"item-{n % len(items)}", data.texts[of], None, n)
+        said = Said(f"review-{n}", f"user-{n}", f"item-{n % len(items)}", data.texts[of], n)
         answering.knowledge.reviews.add(said)
     encoder.tokens(["warm up"], MOST_TOKENS)
     waits, took, verbatim, cited = [], [], 0, 0

@@ -309,7 +309,7 @@ def main(arguments: Sequence[str]) -> int:
     if "fresh" in parts:
         show(fresh())
     if "personal" in parts:
-        show(personal(Path(where) if where else None, options.events, options.kept))
+        show(personal(Path(where) if where else None, options.events))
     return 0
 
 

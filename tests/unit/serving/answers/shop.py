@@ -65,8 +65,8 @@ def knowledge(reviews: Sequence[tuple[str, str, float]] = REVIEWS) -> Knowledge:
     index = ItemIndex(Catalog(width=2, texts=True))
     index.upsert(list(ITEMS))
     known = Knowledge(index)
-    for n, (user, text, rating) in enumerate(reviews):
-        known.reviews.add(Said(f"review-{n}", user, "fan", text, rating, n))
+    for n, (user, text, _) in enumerate(reviews):
+        known.reviews.add(Said(f"review-{n}", user, "fan", text, n))
     for document in DOCUMENTS:
         known.documents.put(document)
     return known

@@ -155,7 +155,7 @@ def test_who_has_opted_out_leaves_no_conversation(world: World) -> None:
 def test_shops_know_nothing_of_each_other(world: World) -> None:
     for document in DOCUMENTS:
         world.desk.knowledge[""].documents.put(document)
-    world.desk.knowledge[""].reviews.add(Said("r", "ann", "fan", "Very loud.", None, 1))
+    world.desk.knowledge[""].reviews.add(Said("r", "ann", "fan", "Very loud.", 1))
     mine = world.answer("How heavy is it?", context_item="fan")
     theirs = world.answer("How heavy is it?", context_item="fan", tenant="acme")
     assert (mine.value, theirs.value) == ("2.5 kg", "9 kg")

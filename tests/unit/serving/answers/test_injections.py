@@ -64,7 +64,7 @@ def test_none_is_followed(part: int) -> None:
         if in_document:
             known.documents.put(Document(document_id="x", title="Terms", text=injected))
         else:
-            known.reviews.add(Said("x", "eve", "fan", injected, 5.0, 10_000))
+            known.reviews.add(Said("x", "eve", "fan", injected, 10_000))
         answering = Answering(known, Reader())
         for text in QUESTIONS:
             dialogue = Dialogue(conversation_id="c", ts_ms=0)
