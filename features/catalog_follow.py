@@ -14,6 +14,7 @@ from features.catalogs import Catalogs
 from stream.batching import Record
 from stream.errors import Halt, Unavailable
 from stream.events import ItemVector, decode_item_vector
+from stream.follow import is_set_within
 from stream.metrics import CATALOGUE_ITEMS
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class CatalogFollower:
                     await asyncio.to_thread(read, records.append, timeout_s)
                 except Unavailable as error:
                     log.warning("the catalogue waits: %s", error)
-                    await _pause(stopping)
+                    await is_set_within(_RETRY_S, stopping)
                     read_all = False
                 else:
                     read_all = True
@@ -129,11 +130,3 @@ class CatalogFollower:
             return
         for tenant, some in self._catalog.sorted(records).items():
             take_records(self._catalog.of(tenant), some, tenant)
-
-
-async def _pause(stopping: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(_RETRY_S):
-            await stopping.wait()
-    except TimeoutError:
-        pass

@@ -14,7 +14,7 @@ from features.forget import ForgetAgent
 from features.interest import InterestConfig
 from features.profile_state import decode
 from features.store import MemoryStore
-from stream.batching import PlainRecord, Run
+from stream.batching import PlainRecord, Record, Run
 from stream.broadcast import OnRecord
 from stream.choices import Choices
 from stream.choices_follow import ChoicesFollower
@@ -265,3 +265,37 @@ def test_what_was_heard_before_the_broker_went_away_stays_known() -> None:
         assert forgotten.covers(ADA, 100) and choices.opted_out(ADA)
 
     asyncio.run(play())
+
+
+def test_choices_are_followed_past_a_broker_that_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.follow.RETRY_S", 0.0)
+    closed = []
+
+    class Flickering(Topic):
+        polls = 0
+
+        def poll(self, on_record: OnRecord, timeout_s: float) -> int:
+            self.polls += 1
+            if self.polls == 1:
+                super().poll(on_record, timeout_s)
+                msg = "nobody answers"
+                raise Unavailable(msg)
+            if self.polls == 3:
+                self.records.append(Lying(1, b'{"user_id": "bob", "personalised": false}'))
+            return super().poll(on_record, timeout_s)
+
+        def close(self) -> None:
+            closed.append(self)
+
+    class Until(Choices):
+        def take(self, record: Record) -> bool:
+            taken = super().take(record)
+            if self.opted_out(BOB):
+                stopping.set()
+            return taken
+
+    stopping, choices, chosen = asyncio.Event(), Until(), Flickering()
+    chosen.records.append(Lying(0, b'{"user_id": "ada", "personalised": false}'))
+    asyncio.run(asyncio.wait_for(ChoicesFollower(chosen, choices).follow(stopping), 10))
+    assert choices.opted_out(ADA) and choices.opted_out(BOB)
+    assert closed == [chosen]
