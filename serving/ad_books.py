@@ -14,17 +14,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from kafka.errors import KafkaError
-
 from serving.calibrated import Clicks
 from serving.config import ServingConfig
+from serving.followed import Followed
 from serving.recommend import Recommender
 from serving.sponsored import Sponsored
 from stream.batching import Record
-from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.errors import BadRecord, Unavailable
+from stream.errors import BadRecord
 from stream.events import decode_ad_spend
 from stream.outgoing import Outgoing
 from stream.parse_faults import decode_own
@@ -54,12 +52,12 @@ class AdBooks:
     ) -> None:
         topics = Topics(kafka.topic_prefix)
         self.topic = topics.ad_spending
-        self._worth = BroadcastReader(kafka, topics.calibrations)
-        self._spending = BroadcastReader(kafka, topics.ad_spending)
-        self._clicks = Clicks()
+        clicks = Clicks()
+        takes = {topics.calibrations: clicks.hear, topics.ad_spending: self._hear}
+        self._books = Followed(kafka, clock, "ads", 0.0, takes)
         self._sellers: dict[str, Sponsored] = {}
         for tenant, recommender in recommenders.items():
-            seller = Sponsored(recommender.index, config, self._clicks, clock, tenant)
+            seller = Sponsored(recommender.index, config, clicks, clock, tenant)
             self._sellers[tenant] = recommender.sponsored = seller
 
     def load(self) -> None:
@@ -70,16 +68,11 @@ class AdBooks:
         Unavailable
             If the broker doesn't answer; the next call goes on from there.
         """
-        self._worth.load(self._clicks.hear, _LOAD_S)
-        self._spending.load(self._hear, _LOAD_S)
+        self._books.load(_LOAD_S)
 
     def follow(self) -> None:
         """Take what is new; a broker that is away changes nothing here."""
-        try:
-            self._worth.poll(self._clicks.hear, 0.0)
-            self._spending.poll(self._hear, 0.0)
-        except (Unavailable, KafkaError) as error:
-            _log.warning("ads not followed now: %s", error)
+        self._books.follow()
 
     def spent(self) -> list[Outgoing]:
         """What ads have spent in lists that aren't out yet."""
@@ -97,8 +90,7 @@ class AdBooks:
 
     def close(self) -> None:
         """Disconnect."""
-        self._worth.close()
-        self._spending.close()
+        self._books.close()
 
     def _hear(self, record: Record) -> None:
         try:

@@ -38,6 +38,7 @@ from serving.answers.feed import Feed
 from serving.backlog import Backlog
 from serving.config import ServingConfig
 from serving.consume_kafka import Inbox, Offsets
+from serving.followed import Followed
 from serving.ranker import Models
 from serving.recent_kafka import RecentReader
 from serving.search.parts import SearchParts
@@ -45,7 +46,6 @@ from serving.send_kafka import Moved, Outbox
 from serving.shops import Shops
 from serving.telling import Speaks
 from stream.access import check_access, refusal
-from stream.broadcast import BroadcastReader
 from stream.clock import Clock, SystemClock
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
@@ -178,39 +178,36 @@ class ServingLoop:
         self._backlog = Backlog(config, self._topics.requests, self._clock)
         self._recent = RecentReader(kafka, config.repeat_window_s)
         self._outbox = Outbox(kafka, config)
+        self._news, self._leaving, self._people = self._followed()
         self._stop = threading.Event()
-        self._followed_s = 0.0
-        self._forgot_s = 0.0
-        self._chose_s = 0.0
         self._committed_s = 0.0
+
+    def _followed(self) -> tuple[Followed, Followed, Followed]:
+        """What every process hears: items and versions, who leaves, and who is who."""
+        kafka, clock, topics = self._kafka, self._clock, self._topics
+        every_s = self._config.follow_ms / 1000
+        items = {topics.item_vectors: self._shops.apply, topics.adapters: self._shops.hear}
+        people = {
+            topics.choices: self._answerer.choices.take,
+            topics.identities: self._answerer.links.take,
+        }
+        return (
+            Followed(kafka, clock, "items and versions", every_s, items),
+            Followed(kafka, clock, "whom to forget", _FORGET_S, {topics.forget: self._hear_forget}),
+            Followed(kafka, clock, "choices and identities", _CHOICES_S, people),
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Answer until `stop` is set; then finish the micro-batch in hand, commit and leave."""
         self._stop = stop
-        readers: list[BroadcastReader] = []
         inbox: Inbox | None = None
         try:
-            items = self._insist(lambda: BroadcastReader(self._kafka, self._topics.item_vectors))
-            readers.append(items)
-            versions = self._insist(lambda: BroadcastReader(self._kafka, self._topics.adapters))
-            readers.append(versions)
-            leaving = self._insist(lambda: BroadcastReader(self._kafka, self._topics.forget))
-            readers.append(leaving)
-            choices = self._insist(lambda: BroadcastReader(self._kafka, self._topics.choices))
-            readers.append(choices)
-            links = self._insist(lambda: BroadcastReader(self._kafka, self._topics.identities))
-            readers.append(links)
-            self._load(items, versions)
-            self._insist(lambda: choices.load(self._answerer.choices.take, _LOAD_SLICE_S))
-            self._insist(lambda: links.load(self._answerer.links.take, _LOAD_SLICE_S))
-            self._insist(lambda: leaving.load(self._hear_forget, _LOAD_SLICE_S))
+            self._load()
             while not stop.is_set():
                 if inbox is None:
                     self._insist(self._outbox.open)
                     inbox = self._insist(lambda: Inbox(self._kafka, self._config, self._revoked))
-                self._follow(items, versions)
-                self._follow_forget(leaving)
-                self._follow_people(choices, links)
+                self._follow()
                 try:
                     self._answer_one_batch(inbox)
                 except Moved as error:
@@ -222,15 +219,15 @@ class ServingLoop:
             _log.info("stopped while waiting; what was in hand is answered after the next start")
         finally:
             ROLE_READY.set(0)
-            for part in (inbox, self._outbox, self._clicks, self._ads, self._feed, *readers):
+            heard = (self._clicks, self._ads, self._feed, self._news, self._leaving, self._people)
+            for part in (inbox, self._outbox, *heard):
                 if part is not None:
                     with contextlib.suppress(KafkaError):
                         part.close()
 
-    def _load(self, items: BroadcastReader, versions: BroadcastReader) -> None:
-        """Read catalogue and versions to their end as of now, and take the newest model."""
-        self._insist(lambda: items.load(self._shops.apply, _LOAD_SLICE_S))
-        self._insist(lambda: versions.load(self._shops.hear, _LOAD_SLICE_S))
+    def _load(self) -> None:
+        """Read all that is followed to its end as of now, and take the newest model."""
+        self._insist(lambda: self._news.load(_LOAD_SLICE_S))
         self._shops.swap_models()
         self._shops.settle(_FIRST_MODEL_S)
         self._shops.swap_models()
@@ -239,20 +236,15 @@ class ServingLoop:
         if self._feed is not None:
             self._feed.load(self._insist)
         _log.info("catalogue loaded: %s", self._shops)
+        self._insist(lambda: self._people.load(_LOAD_SLICE_S))
+        self._insist(lambda: self._leaving.load(_LOAD_SLICE_S))
 
-    def _follow(self, items: BroadcastReader, versions: BroadcastReader) -> None:
-        """Step 1, at most every `follow_ms`; a broker that is away changes nothing here."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._followed_s >= self._config.follow_ms / 1000:
-            self._followed_s = now_s
-            try:
-                changed = items.poll(self._shops.apply, 0.0)
-                versions.poll(self._shops.hear, 0.0)
-            except (Unavailable, KafkaError) as error:
-                _log.warning("items and versions not followed now: %s", error)
-                changed = 0
-            if changed:
-                self._shops.count_items()
+    def _follow(self) -> None:
+        """Step 1: each of it when it is time; a broker that is away changes nothing here."""
+        changed = self._news.follow()
+        if changed:
+            self._shops.count_items()
+        if changed is not None:
             self._shops.follow_search()
             for reads in (self._clicks, self._ads):
                 if reads is not None:
@@ -260,35 +252,17 @@ class ServingLoop:
             if self._feed is not None:
                 self._feed.follow(self._answerer.forgotten, self._answerer.opted_out)
         self._shops.swap_models()
+        self._follow_forget()
+        self._people.follow()
 
-    def _follow_forget(self, leaving: BroadcastReader) -> None:
-        """Drop what is remembered of users who are to be forgotten, at most every second."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._forgot_s < _FORGET_S:
-            return
-        self._forgot_s = now_s
-        forgotten = self._answerer.forgotten
-        try:
-            heard = leaving.poll(self._hear_forget, 0.0)
-            if len(forgotten):
-                forgotten.trim(leaving.first_offsets())
-        except (Unavailable, KafkaError) as error:
-            _log.warning("whom to forget isn't followed now: %s", error)
-            return
+    def _follow_forget(self) -> None:
+        """Drop what is remembered of users who are to be forgotten, and them once they are."""
+        heard = self._leaving.follow()
         if heard:
             self._answerer.forget()
-
-    def _follow_people(self, choices: BroadcastReader, links: BroadcastReader) -> None:
-        """Know before a micro-batch who isn't to be personalised, and who is whom."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._chose_s < _CHOICES_S:
-            return
-        self._chose_s = now_s
-        try:
-            choices.poll(self._answerer.choices.take, 0.0)
-            links.poll(self._answerer.links.take, 0.0)
-        except (Unavailable, KafkaError) as error:
-            _log.warning("choices and identities are not followed now: %s", error)
+        forgotten = self._answerer.forgotten
+        if heard is not None and len(forgotten):
+            forgotten.trim(self._leaving.first_offsets(self._topics.forget))
 
     def _hear_forget(self, record: Any) -> None:
         self._answerer.forgotten.take(record.partition, [record])
