@@ -13,12 +13,11 @@ from features.catalog import Catalog
 from features.catalog_follow import take_records
 from infra.demo.reading import read_topic
 from infra.evaluation_run import load_catalogue, load_events
-from infra.people import opted_out
+from infra.people import read_people
 from learner.config import LearnerConfig
 from stream.batching import Record
 from stream.connect import KafkaConfig
 from stream.events import Event, ItemVector, decode_event
-from stream.forget import Forgotten
 from stream.formats import Log
 from stream.tenants import tenant_of
 from stream.topics import Topics
@@ -33,14 +32,12 @@ class Source(NamedTuple):
 
 def from_topics(kafka: KafkaConfig, tenant: str, width: int) -> Source:
     """What the topics hold of one shop; ids carry the shop, as they do inside."""
-    topics = Topics(kafka.topic_prefix)
-    erased, out = to_be_forgotten(kafka), opted_out(kafka, tenant)
+    people = read_people(kafka, tenant)
     events = [
         (placed.place.offset, event)
-        for placed in read_topic(kafka, topics.events)
+        for placed in read_topic(kafka, Topics(kafka.topic_prefix).events)
         if tenant_of((event := decode_event(placed.record.value or b"")).user_id) == tenant
-        and not erased.covers(event.user_id, event.received_ms)
-        and not out.opted_out(event.user_id)
+        and people.tell_of(event.user_id, event.received_ms)
     ]
     return Source(events, catalog_of(kafka, tenant, width))
 
@@ -56,14 +53,6 @@ def catalog_of(kafka: KafkaConfig, tenant: str, width: int) -> Catalog:
     catalog = Catalog(width)
     take_records(catalog, list(_items(kafka, tenant)))
     return catalog
-
-
-def to_be_forgotten(kafka: KafkaConfig) -> Forgotten:
-    """Whose events of before aren't to be read."""
-    forgotten = Forgotten()
-    for placed in read_topic(kafka, Topics(kafka.topic_prefix).forget):
-        forgotten.take(placed.place.partition, [placed.record])
-    return forgotten
 
 
 def items_of(catalog: Catalog) -> list[ItemVector]:

@@ -19,8 +19,8 @@ from features.profile import features
 from features.profile_state import Profile, decode
 from infra.demo.reading import read_topic
 from infra.export import CHANGELOG
-from infra.export_source import catalog_of, items_of, to_be_forgotten
-from infra.people import opted_out
+from infra.export_source import catalog_of, items_of
+from infra.people import read_people
 from learner.config import LearnerConfig
 from learner.lent import Lent, lend
 from learner.snapshot import load_version
@@ -66,12 +66,12 @@ def states(kafka: KafkaConfig, tenant: str) -> dict[str, Profile]:
             newest.pop(user_id, None)
         elif tenant_of(user_id) == tenant:
             newest[user_id] = placed.record.value
-    erased, out = to_be_forgotten(kafka), opted_out(kafka, tenant)
+    people = read_people(kafka, tenant)
     found = {user_id: decode(value) for user_id, value in newest.items()}
     return {
         user_id: profile
         for user_id, profile in found.items()
-        if not erased.covers(user_id, profile.applied.received_ms) and not out.opted_out(user_id)
+        if people.tell_of(user_id, profile.applied.received_ms)
     }
 
 
