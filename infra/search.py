@@ -20,7 +20,7 @@ from stream.topics import Topics
 POLL_MS = 100
 
 _CUSTOMER = "tidemill-search"
-"""Who asks where no user is named: nobody, with no past."""
+"""Who searches where no user is named: nobody, with no past."""
 
 
 class Miss(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +69,15 @@ def search(
 
 def request_for(query: str, user_id: str = "", tenant: str = "", **more: Any) -> Request:
     """A request for a search, under an id of its own."""
-    fields = {"user_id": user_id or _CUSTOMER, "query": query, **more}
+    return request_of(user_id or _CUSTOMER, tenant, query=query, **more)
+
+
+def request_of(user_id: str, tenant: str = "", **fields: Any) -> Request:
+    """A request under an id of its own."""
+    made = {"request_id": uuid.uuid4().hex, "user_id": user_id, **fields}
     if tenant:
-        fields["tenant"] = tenant
-    return msgspec.convert({"request_id": uuid.uuid4().hex, **fields}, Request)
+        made["tenant"] = tenant
+    return msgspec.convert(made, Request)
 
 
 def misses(kafka: KafkaConfig, newest: int, tenant: str = "") -> list[Miss]:

@@ -42,26 +42,20 @@ def ask(  # noqa: PLR0913, PLR0917 - one per option
     as_json: bool,
 ) -> None:
     """Ask QUESTION, and show the answer with where it stands."""
-    import uuid
-
     import msgspec
 
     from infra.logs import escaped
+    from infra.search import request_of
     from infra.search import search as send
     from stream.connect import KafkaConfig
-    from stream.events import Request
 
-    request = msgspec.convert(
-        {
-            "request_id": uuid.uuid4().hex,
-            "user_id": user_id,
-            "question": question,
-            "context_item": item_id,
-            "conversation_id": conversation_id,
-            "k": k,
-            "tenant": checked_tenant(settings, tenant) or msgspec.UNSET,
-        },
-        Request,
+    request = request_of(
+        user_id,
+        checked_tenant(settings, tenant),
+        question=question,
+        context_item=item_id,
+        conversation_id=conversation_id,
+        k=k,
     )
     made = send(settings.section(KafkaConfig), request, timeout)
     if as_json:
@@ -84,7 +78,7 @@ def lines(made: Recommendation) -> list[str]:
     """
     import msgspec
 
-    if made.answer is msgspec.UNSET or isinstance(made.answer, msgspec.UnsetType):
+    if isinstance(made.answer, msgspec.UnsetType):
         return ["questions are not answered here: serving.answers.on is false"]
     found = made.answer.text.split("\n")
     found += [

@@ -62,6 +62,19 @@ def test_words_are_a_query_and_options_are_told(asked: list[Request]) -> None:
     assert request.filters == Filters(price_max=40.0)
 
 
+def test_a_question_is_asked_with_a_shop_or_without(asked: list[Request]) -> None:
+    question = ["ask", "How heavy is it?", "--item", "pot", "--user", "ada"]
+    shop = ["--set", 'tenants.names=["acme"]', "--tenant", "acme"]
+    for words in (question, [*question, *shop]):
+        done = CliRunner().invoke(cli, words, catch_exceptions=False)
+        assert "questions are not answered here" in done.output
+    assert [(one.tenant or "", one.question) for one in asked] == [
+        ("", "How heavy is it?"),
+        ("acme", "How heavy is it?"),
+    ]
+    assert {(one.user_id, one.context_item, one.k) for one in asked} == {("ada", "pot", 5)}
+
+
 def test_options_may_come_first_and_a_commands_name_can_be_looked_for(
     asked: list[Request],
 ) -> None:
