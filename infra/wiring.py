@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,6 +165,7 @@ def run_serving(settings: Settings) -> int:
     from learner.texts.speaker import make_speaker
     from serving.agent import ServingLoop, stop_on_signals
     from serving.config import ServingConfig
+    from serving.loading import Loading
     from stream.tenants import TenantsConfig
     from stream.variants import VariantsConfig
 
@@ -173,6 +174,7 @@ def run_serving(settings: Settings) -> int:
     learner = settings.section(LearnerConfig)
     _limit_threads(learner.threads)
     store, config = FeastStore(store_config(settings)), settings.section(ServingConfig)
+    encoder = Loading(partial(_text_encoder, learner.encoder), "the text encoder")
     loop = ServingLoop(
         settings.section(KafkaConfig),
         config,
@@ -182,8 +184,8 @@ def run_serving(settings: Settings) -> int:
         speaker=make_speaker(learner.texts, learner.seed) if config.sentences else None,
         tenants=settings.section(TenantsConfig).known,
         test=settings.section(VariantsConfig),
-        search=search_parts(settings),
-        desk=desk(settings),
+        search=search_parts(settings, encoder.get),
+        desk=desk(settings, encoder.get),
     )
     try:
         loop.run(stop)
@@ -192,30 +194,27 @@ def run_serving(settings: Settings) -> int:
     return 0
 
 
-def search_parts(settings: Settings) -> SearchParts:
-    """What searches are answered with; the encoder is imported when the first query comes."""
+def search_parts(settings: Settings, encoder: Callable[[], TextEncoder | None]) -> SearchParts:
+    """What searches are answered with."""
     from features.outcomes import OutcomesConfig
-    from learner.config import LearnerConfig
     from serving.config import ServingConfig
     from serving.search.parts import SearchParts
 
     return SearchParts(
         settings.section(ServingConfig).search,
-        lambda: shared_encoder(settings.section(LearnerConfig).encoder),
+        encoder,
         data_dir(settings) / "search",
         settings.section(KafkaConfig) if settings.section(OutcomesConfig).on else None,
     )
 
 
-def desk(settings: Settings) -> Desk | None:
+def desk(settings: Settings, encoder: Callable[[], TextEncoder | None]) -> Desk | None:
     """Who answers questions, with the same encoder as searches; nobody where that is off."""
     from learner.config import LearnerConfig
     from serving.answers.desk import Desk
     from serving.config import ServingConfig
 
     config = settings.section(ServingConfig).answers
-    encoder = settings.section(LearnerConfig).encoder
-    make = (lambda: shared_encoder(encoder)) if encoder.model else None
     texts = settings.section(LearnerConfig).texts
     phrasing = None
     if config.on and config.phrase and texts.model:
@@ -224,20 +223,11 @@ def desk(settings: Settings) -> Desk | None:
 
         writer = Generator(texts, settings.section(LearnerConfig).seed)
         phrasing = Phrasing(writer, texts.language, texts.drafts)
-    return Desk(config, make, phrasing) if config.on else None
+    return Desk(config, encoder, phrasing) if config.on else None
 
 
-_ENCODER_LOCK = threading.Lock()
-
-
-def shared_encoder(config: EncoderConfig) -> TextEncoder:
-    """The text encoder of this process: it is loaded once, whoever needs it first."""
-    with _ENCODER_LOCK:
-        return _encoder(config)
-
-
-@lru_cache(maxsize=1)
-def _encoder(config: EncoderConfig) -> TextEncoder:
+def _text_encoder(config: EncoderConfig) -> TextEncoder:
+    """The text encoder, imported when the first search or question comes."""
     from learner.encoder import TextEncoder
 
     return TextEncoder(config)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -30,8 +28,6 @@ from stream.metrics import ANSWER_ROUTES, QUESTION_SECONDS
 from stream.outgoing import Outgoing
 from stream.tenants import told
 
-_log = logging.getLogger(__name__)
-
 MORE = 20
 """Items asked for beyond `k` where a brand is not wanted: some of the list is dropped."""
 
@@ -48,30 +44,6 @@ class Planned(NamedTuple):
     ask: Ask | None
 
 
-class Encoder:
-    """The encoder, loaded in a thread when the first question comes."""
-
-    def __init__(self, make: Callable[[], EncodesTokens] | None) -> None:
-        self._make = make
-        self._made: EncodesTokens | None = None
-        self._thread: threading.Thread | None = None
-
-    def get(self) -> EncodesTokens | None:
-        """The encoder; `None` until it is there."""
-        if self._made is None and self._thread is None and self._make is not None:
-            self._thread = threading.Thread(target=self.load, name="answers-encoder", daemon=True)
-            self._thread.start()
-        return self._made
-
-    def load(self) -> None:
-        """Load it now."""
-        if self._make is not None and self._made is None:
-            try:
-                self._made = self._make()
-            except Exception as error:  # noqa: BLE001 - answers go on by words
-                _log.warning("the encoder can't be loaded, texts are read by words: %s", error)
-
-
 class Desk:
     """Answers questions of all shops.
 
@@ -79,8 +51,8 @@ class Desk:
     ----------
     config
         How.
-    make_encoder
-        Makes the text encoder; `None` reads by words alone.
+    encoder
+        Gives the text encoder, or `None` while there is none: texts are read by words alone then.
     phrasing
         Words answers; `None` quotes.
     """
@@ -88,13 +60,13 @@ class Desk:
     def __init__(
         self,
         config: AnswersConfig,
-        make_encoder: Callable[[], EncodesTokens] | None = None,
+        encoder: Callable[[], EncodesTokens | None] = lambda: None,
         phrasing: Phrasing | None = None,
     ) -> None:
         self._phrasing = phrasing
         self.config = config
         self.conversations = ConversationBook(config)
-        self.encoder = Encoder(make_encoder)
+        self._encoder = encoder
         self._shops: dict[str, Answering] = {}
         self._hand_overs: list[HandOver] = []
 
@@ -105,7 +77,7 @@ class Desk:
         knowledge = Knowledge(index, limits)
         named = None if searches is None else _Names(index, searches)
         sureness = Sureness(config.sure, config.sure_of_field, config.passages)
-        self._shops[tenant] = Answering(knowledge, Reader(self.encoder.get), named, sureness)
+        self._shops[tenant] = Answering(knowledge, Reader(self._encoder), named, sureness)
 
     @property
     def knowledge(self) -> Mapping[str, Knowledge]:

@@ -1,15 +1,12 @@
 """Items by what they mean: the cosine of a query's vector with those that serving holds anyway.
 
-Loading the encoder takes seconds: a thread does it, from the first query on or before. Until it is
-there, words alone decide, as they do where no encoder is named.
+Loading the encoder takes seconds. Until it is there, words alone decide.
 
 Legend: `I` catalogue rows, `E` width of the vectors, `C` found rows.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -21,8 +18,6 @@ from numpy.typing import NDArray
 from features.catalog import Catalog
 from learner.retrieval import ShortTexts
 from serving.ranker import Bools, Rows
-
-_log = logging.getLogger(__name__)
 
 KEPT = 4_096
 """Queries whose vectors are remembered: few queries make up most of what is asked."""
@@ -41,49 +36,34 @@ class Encodes(Protocol):
 
 
 class QueryVectors:
-    """Vectors of queries, from an encoder that is loaded when it is first needed.
+    """Vectors of queries.
+
+    Parameters
+    ----------
+    encoder
+        Gives the encoder, or `None` while there is none.
 
     Examples
     --------
     >>> class Letters:
     ...     def encode(self, texts):
     ...         return np.array([[len(text), 0] for text in texts], np.float16)
-    >>> vectors = QueryVectors(Letters)
-    >>> vectors.load()
-    >>> vectors.of("tea").tolist()
+    >>> QueryVectors(Letters).of("tea").tolist()
     [3.0, 0.0]
     """
 
-    def __init__(self, make: Callable[[], Encodes] | None) -> None:
-        self._make = make
-        self._encoder: Encodes | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(self, encoder: Callable[[], Encodes | None] = lambda: None) -> None:
+        self._encoder = encoder
         self._known: OrderedDict[str, Vector] = OrderedDict()
-
-    def load(self) -> None:
-        """Load the encoder now; a later query needn't wait."""
-        if self._make is None:
-            return
-        try:
-            self._encoder = self._make()
-        except Exception as error:  # noqa: BLE001 - search goes on by words
-            _log.warning("the encoder can't be loaded, search goes by words alone: %s", error)
-            self._make = None
-
-    def load_soon(self) -> None:
-        """Load the encoder in a thread, unless it is loaded or being loaded."""
-        if self._thread is None and self._make is not None and self._encoder is None:
-            self._thread = threading.Thread(target=self.load, name="query-encoder", daemon=True)
-            self._thread.start()
 
     def of(self, query: str) -> Vector | None:
         """The vector of a query, shape (E,); `None` while there is no encoder, or nothing in it."""
-        if self._encoder is None:
-            self.load_soon()
-            return None
         known = self._known.get(query)
         if known is None:
-            known = self._encoder.encode([query])[0].astype(np.float32)
+            encoder = self._encoder()
+            if encoder is None:
+                return None
+            known = encoder.encode([query])[0].astype(np.float32)
             self._known[query] = known
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)

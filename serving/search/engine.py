@@ -79,7 +79,7 @@ class Engine:
     >>> catalog = Catalog(width=2)
     >>> catalog.upsert([ItemVector(item_id="a", title="Red tea pot", vector=b"", encoder="",
     ...                            text_hash="", first_seen_ms=0)])
-    >>> engine = Engine(catalog, QueryVectors(None), SearchHead(), SearchConfig())
+    >>> engine = Engine(catalog, QueryVectors(), SearchHead(), SearchConfig())
     >>> engine.follow()
     0
     >>> found = engine.find(Ask("red teapot", 10))

@@ -42,7 +42,7 @@ class SearchParts:
     config
         How to search.
     encoder
-        Makes the text encoder, in a thread, when the first query comes; `None` searches by words.
+        Gives the text encoder, or `None` while there is none: words alone decide then.
     folder
         Where what is learnt is kept.
     kafka
@@ -52,7 +52,7 @@ class SearchParts:
     def __init__(
         self,
         config: SearchConfig,
-        encoder: Callable[[], Encodes] | None,
+        encoder: Callable[[], Encodes | None],
         folder: Path,
         kafka: KafkaConfig | None = None,
     ) -> None:

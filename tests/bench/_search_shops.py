@@ -124,9 +124,9 @@ def engine_on(
     head: SearchHead | None = None,
 ) -> Engine:
     """Search over a catalogue, all of it in the index."""
-    vectors = QueryVectors(None if encoder is None else lambda: encoder)
-    vectors.load()
-    engine = Engine(catalog, vectors, head or SearchHead(), config or SearchConfig())
+    engine = Engine(
+        catalog, QueryVectors(lambda: encoder), head or SearchHead(), config or SearchConfig()
+    )
     engine.follow()
     return engine
 

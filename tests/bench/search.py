@@ -240,7 +240,7 @@ def latency_bars(items: int, encoder: Kept) -> Iterator[Bar]:
         title = catalog.item(chance.randrange(items)).title.split()
         queries.append(" ".join(chance.sample(title, chance.choice((2, 3)))))
     whole, cpu = timed(engine, queries)
-    engine.vectors = QueryVectors(None)
+    engine.vectors = QueryVectors()
     words, words_cpu = timed(engine, queries)
     one = np.percentile(whole, 90)
     yield Bar(

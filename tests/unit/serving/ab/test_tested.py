@@ -94,7 +94,7 @@ def test_what_is_hidden_stays_hidden_from_those_who_get_popularity() -> None:
 def test_a_search_is_its_users_variants_and_so_is_an_answer_that_came_too_late() -> None:
     index, clock = stocked(), ManualClock(NOW_MS)
     tested = TestedRecommender(index, PlainRanker(index.catalog), PLAIN, clock, test=TEST)
-    engine = Engine(index.catalog, QueryVectors(None), SearchHead(), SearchConfig())
+    engine = Engine(index.catalog, QueryVectors(), SearchHead(), SearchConfig())
     engine.follow()
     searches = SearchAnswers(engine, tested, SearchConfig())
     answerer = Answerer(MemoryStore(), tested, PLAIN, Topics(""), clock, searches={"": searches})

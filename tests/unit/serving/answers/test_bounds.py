@@ -56,9 +56,7 @@ def desk_with_search(stock: Sequence[ItemVector] = STOCK) -> Desk:
     """A desk that finds items by words and by meaning."""
     index = ItemIndex(Catalog(2, texts=True))
     index.upsert(list(stock))
-    vectors = QueryVectors(Angles)
-    vectors.load()
-    engine = Engine(index.catalog, vectors, SearchHead(), SearchConfig())
+    engine = Engine(index.catalog, QueryVectors(Angles), SearchHead(), SearchConfig())
     engine.follow()
     made = Recommender(index, PlainRanker(index.catalog), PLAIN, ManualClock(NOW_MS))
     desk = Desk(AnswersConfig())

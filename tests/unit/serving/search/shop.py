@@ -55,8 +55,7 @@ STOCK = (
 def engine(stock: Sequence[ItemVector] = STOCK, *, meaning: bool = False) -> Engine:
     catalog = Catalog(width=2, texts=True)
     catalog.upsert(list(stock))
-    vectors = QueryVectors(Angles if meaning else None)
-    vectors.load()
+    vectors = QueryVectors(Angles) if meaning else QueryVectors()
     made = Engine(catalog, vectors, SearchHead(), SearchConfig())
     made.follow()
     return made

@@ -20,7 +20,7 @@ from tests.unit.serving.shop import NOW_MS, PLAIN, PlainRanker, ask
 
 def searches_of(folder: Path) -> tuple[SearchParts, dict[str, SearchAnswers]]:
     """The searches of the shop without a name and of one that is called `shop`."""
-    parts = SearchParts(SearchConfig(), None, folder, KafkaConfig())
+    parts = SearchParts(SearchConfig(), lambda: None, folder, KafkaConfig())
     index = ItemIndex(Catalog(2, texts=True))
     made = Recommender(index, PlainRanker(index.catalog), PLAIN, ManualClock(NOW_MS))
     of = {name: parts.of_shop(name, made) for name in ("", "shop")}
