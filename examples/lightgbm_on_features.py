@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -39,6 +39,7 @@ OTHERS = 9
 """Items beside the true one, drawn as often as others took them."""
 
 NUMBERS = ("events", "purchases", "divergence", "shifts", "mean_rating")
+"""Of a user's features, those that are columns as they are."""
 
 TRAIN_SHARE = 0.7
 SEED = 5
@@ -128,22 +129,15 @@ def exported(
 
 def item_columns(choices: Sequence[Choice], catalog: Catalog) -> Matrix:
     """What is known without the user, (choices, items, columns)."""
-    names = {
-        name: n
-        for n, name in enumerate(sorted({_category(catalog, i) for c in choices for i in c.items}))
-    }
-    brands = {
-        name: n
-        for n, name in enumerate(
-            sorted({_item(catalog, i).brand for c in choices for i in c.items})
-        )
-    }
+    occurring = {item for choice in choices for item in choice.items}
+    categories = _codes({_category(catalog, item) for item in occurring})
+    brands = _codes({_item(catalog, item).brand for item in occurring})
     return np.array(
         [
             [
                 (
                     _item(catalog, item).price or 0.0,
-                    names[_category(catalog, item)],
+                    categories[_category(catalog, item)],
                     brands[_item(catalog, item).brand],
                     popularity,
                     choice.ts_ms // 3_600_000 % 24,
@@ -178,10 +172,7 @@ def _user_and_item(
         float(row["top_brand"] == facts.brand),
         float(row["last_shift_to"] == facts.category),
         price - _number(row["mean_price"]),
-        *(
-            _number(row[name])
-            for name in ("events", "purchases", "divergence", "shifts", "mean_rating")
-        ),
+        *(_number(row[name]) for name in NUMBERS),
     )
 
 
@@ -197,6 +188,10 @@ def _number(value: object) -> float:
 
 def _item(catalog: Catalog, item_id: str) -> ItemVector:
     return catalog.item(catalog.row(item_id))
+
+
+def _codes(names: Iterable[str]) -> dict[str, int]:
+    return {name: n for n, name in enumerate(sorted(names))}
 
 
 def _category(catalog: Catalog, item_id: str) -> str:
