@@ -17,20 +17,17 @@ from features.outcomes_state import decode as decode_shows
 from features.profile_state import decode as decode_state
 from features.store import OnlineStore
 from infra.demo.reading import Placed, read_topic
-from infra.forget import CARRIERS
+from infra.forget import CARRIERS, SHOWS, STATES
 from infra.forget_letters import whose
 from stream.batching import Record
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord
-from stream.events import decode_identity
+from stream.events import KINDS, decode_identity
 from stream.forget import parse_forget, whom
 from stream.letters import read_letter
 from stream.tenants import inside, outward, tenant_of
 from stream.topics import Topics
-
-CHANGELOG = "ingest-profile-profiles-changelog"
-SHOWS_CHANGELOG = "ingest-profile-outcomes-changelog"
 
 
 def export_user(
@@ -126,16 +123,15 @@ def summary(known: dict[str, Any]) -> list[str]:
 
 
 def _state(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
-    value = _newest(user_id, kafka, CHANGELOG)
+    value = _newest(user_id, kafka, STATES)
     if value is None:
         return None
     profile = decode_state(value)
-    kinds = ("view", "click", "cart", "purchase", "review")
     known: dict[str, Any] = msgspec.to_builtins(profile)
     names = ("item_id", "kind", "ts_ms", "rating")
     return known | {
         "events": profile.events,
-        "counts": dict(zip(kinds, profile.counts, strict=True)),
+        "counts": dict(zip(KINDS, profile.counts, strict=True)),
         "steps": [{name: getattr(step, name) for name in names} for step in profile.steps],
         "readings": [
             {"item_id": read.item_id, "ts_ms": read.ts_ms, "rating": read.rating}
@@ -145,7 +141,7 @@ def _state(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
 
 
 def _shows(user_id: str, kafka: KafkaConfig) -> dict[str, Any] | None:
-    value = _newest(user_id, kafka, SHOWS_CHANGELOG)
+    value = _newest(user_id, kafka, SHOWS)
     if value is None:
         return None
     shows = decode_shows(value)
@@ -217,10 +213,9 @@ def _msgpack(value: bytes) -> Any:
 
 
 def _letter(placed: Placed) -> dict[str, Any]:
-    place, record = placed
-    shown = {**_shown(placed), "place": f"{place.topic}-{place.partition}-{place.offset}"}
+    shown = _shown(placed)
     try:
-        letter = read_letter(record)
+        letter = read_letter(placed.record)
     except BadRecord:
         return {**shown, "reason": "unreadable"}
     return {**shown, "topic": letter.topic, "reason": letter.reason, "message": letter.message}

@@ -18,8 +18,8 @@ from features.catalog import Catalog
 from features.profile import features
 from features.profile_state import Profile, decode
 from infra.demo.reading import read_topic
-from infra.export import CHANGELOG
 from infra.export_source import catalog_of, items_of
+from infra.forget import STATES
 from infra.people import read_people
 from learner.config import LearnerConfig
 from learner.lent import Lent, lend
@@ -60,7 +60,7 @@ def export_vectors(kafka: KafkaConfig, config: LearnerConfig, tenant: str, folde
 def states(kafka: KafkaConfig, tenant: str) -> dict[str, Profile]:
     """The newest state of every user of one shop who may be told of, from the changelog."""
     newest: dict[str, bytes] = {}
-    for placed in read_topic(kafka, f"{kafka.topic_prefix}{CHANGELOG}"):
+    for placed in read_topic(kafka, f"{kafka.topic_prefix}{STATES}"):
         user_id = (placed.record.key or b"").decode("utf-8", "replace")
         if placed.record.value is None:
             newest.pop(user_id, None)

@@ -61,9 +61,12 @@ CARRIERS = (
 )
 """The topics that carry users' records from one room to the next, and keep them for a time only."""
 
+STATES, SHOWS = "ingest-profile-profiles-changelog", "ingest-profile-outcomes-changelog"
+"""The changelogs of what is kept of users, and of the lists that they were shown."""
+
 COMPACTED = (
-    "ingest-profile-profiles-changelog",
-    "ingest-profile-outcomes-changelog",
+    STATES,
+    SHOWS,
     "profiles",
     "conversations",
 )
