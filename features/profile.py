@@ -30,11 +30,12 @@ otherwise nothing, because nobody knows any more which of those items came first
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from features.interest import InterestConfig, ItemSpace
-from features.profile_draft import MAX_STEPS, Draft
+from features.profile_draft import MAX_STEPS, Draft, Standing
 from features.profile_state import Profile
 from features.pulls import Strength, pull_all
 from features.readings import as_read, mean_sentiment
@@ -67,11 +68,15 @@ class Applied(NamedTuple):
 
 
 class AppliedAll(NamedTuple):
-    """What a user's events bring about: an example of each that had not been applied before."""
+    """What a user's events bring about: an example of each that had not been applied before.
+
+    `standings` say where the user stood in between, as `features.profile_draft.Draft` keeps them.
+    """
 
     profile: Profile
     examples: Sequence[Example]
     shifts: Sequence[InterestShift]
+    standings: Mapping[int, Standing] = MappingProxyType({})
 
 
 class Place(NamedTuple):
@@ -116,7 +121,8 @@ def apply_all(users: Users, partition: int, model: InterestModel) -> list[Applie
     done = []
     for draft, (interests, divergences) in zip(drafts, pulled, strict=True):
         shift, reports = watch.hear(draft.before.shift, draft.in_time, divergences)
-        done.append(AppliedAll(draft.profile(interests, shift), draft.examples, reports))
+        profile = draft.profile(interests, shift)
+        done.append(AppliedAll(profile, draft.examples, reports, draft.standings))
     return done
 
 

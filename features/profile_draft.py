@@ -9,12 +9,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
 
 from features.interest import ItemSpace
-from features.profile_state import Mark, Profile
+from features.profile_state import Mark, Mean, Profile
 from features.pulls import Interests, Pull, Strength
 from features.readings import as_read, sentiment_of
 from features.shift import LEAST_PAST, LEAST_RECENT, ShiftState
@@ -38,7 +39,22 @@ _MAX_PREFERENCES = 8
 _KEEP_PERMILLE = 970
 """What is left of a preference after each event: half after 23 events."""
 
+MOMENTS = (5, 20, 80, 320, 1_280, 5_120, 20_480)
+"""Events of a user at which they are described anew (`features.words`), whatever happens: rarer and
+rarer, since what is said of many events changes with many."""
+
 _NO_MARK = Mark()
+
+
+class Standing(NamedTuple):
+    """What is listed and counted of a user after one of their events, by `Profile`'s names."""
+
+    steps: tuple[Step, ...]
+    counts: tuple[int, ...]
+    price: Mean
+    last_event_id: str
+    first_ms: int
+    last_ms: int
 
 
 class Draft:
@@ -54,6 +70,9 @@ class Draft:
         What moves the interests.
     in_time
         What the search for shifts hears of.
+    standings
+        Where the user stood at each moment that came, by the number of its example; not at the last
+        example, after which they stand as the profile says.
     """
 
     def __init__(
@@ -68,6 +87,7 @@ class Draft:
         self.examples: list[Example] = []
         self.pulls: list[Pull] = []
         self.in_time: list[InTime] = []
+        self.standings: dict[int, Standing] = {}
         self._partition = partition
         self._space, self._strength, self._watch = space, strength, watch
         self._history = -1
@@ -94,6 +114,8 @@ class Draft:
         event_hash = blake2b(event.event_id.encode(), digest_size=8).digest()
         if self._had(offset, event, event_hash):
             return
+        if self._events in MOMENTS and self.examples:
+            self.standings[len(self.examples) - 1] = self._standing()
         steps, ts_ms, rating = self._steps, event.ts_ms, event.rating
         at = len(steps)
         if at and ts_ms < steps[-1].ts_ms:
@@ -190,17 +212,25 @@ class Draft:
             items.append(item_id)
         return self._watch.add(max(self._history, len(items) - MAX_STEPS))
 
+    def _standing(self) -> Standing:
+        return Standing(
+            steps=tuple(self._steps),
+            counts=tuple(self._counts),
+            price=self._price,
+            last_event_id=self.examples[-1].event_id,
+            first_ms=self._first_ms,
+            last_ms=self._last_ms,
+        )
+
     def profile(self, interests: Interests, shift: ShiftState) -> Profile:
         """The profile after the events, once interests and shifts are known."""
         if not self.examples:
             return msgspec.structs.replace(self.before, sources=self._sources)
         return Profile(
-            steps=tuple(self._steps),
+            **self._standing()._asdict(),
             seen=self._seen,
-            counts=tuple(self._counts),
             categories=self._categories,
             brands=self._brands,
-            price=self._price,
             rating=self._rating,
             sentiment=self._sentiment,
             interests=interests,
@@ -209,9 +239,6 @@ class Draft:
             partition=self._partition,
             applied=Mark(self._offset, self._received_ms),
             sources=self._sources,
-            last_event_id=self.examples[-1].event_id,
-            first_ms=self._first_ms,
-            last_ms=self._last_ms,
             readings=self.before.readings,
             words=self.before.words,
         )

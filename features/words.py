@@ -15,21 +15,18 @@ import msgspec
 
 from features.interest import ItemFacts
 from features.profile import AppliedAll, InterestModel, Users, counted
+from features.profile_draft import MOMENTS
 from features.profile_state import Profile
 from features.readings import PRAISES, as_read
 from features.words_text import MAX_NAME, Share, Turn, Words, language_of, text_of
 from stream.cut import cut
-from stream.events import ProfileText
+from stream.events import Event, ProfileText
 
 NEWEST = 10
 """Events, or reviews, that say what a user looks for now."""
 
 LEAST = 2
 """Times that something comes among them before it is said."""
-
-MOMENTS = (5, 20, 80, 320, 1_280, 5_120, 20_480)
-"""Events of a user at which they are described anew, whatever happens: rarer and rarer, since what
-is said of many events changes with many."""
 
 Because = Literal["events", "shift", "reviews"]
 
@@ -53,27 +50,40 @@ class Describer:
         users, applied, partition
             The states and what was applied to them, and what came of it; as of `features.profile`.
         """
-        due_at = [due(before, done) for (before, _), done in zip(users, applied, strict=True)]
-        then = [done.profile for done in applied]
-        # What a user did later in the run is not spoken of: how runs are cut makes no difference.
-        # No interest has shifted since: the shift is the one that the whole run has left.
-        for n, found in enumerate(due_at):
-            done = applied[n]
-            if found is not None and found[0] + 1 < len(done.examples):
-                before, events = users[n]
-                upto = done.examples[found[0]].offset
-                head = [(offset, event) for offset, event in events if offset <= upto]
-                shift = done.profile.shift
-                then[n] = counted(before, head, partition, self._model, shift)
         told: list[tuple[Profile, ProfileText | None]] = []
-        for user_id, found, done, at in zip(user_ids, due_at, applied, then, strict=True):
+        for user_id, (before, events), done in zip(user_ids, users, applied, strict=True):
+            found = due(before, done)
             if found is None:
                 told.append((done.profile, None))
                 continue
-            words = describe(at, self._model.space.facts_of)
-            text = profile_text(user_id, at, words, found[1])
+            at, because = found
+            then = self._then(at, before, events, done, partition)
+            words = describe(then, self._model.space.facts_of)
+            text = profile_text(user_id, then, words, because)
             told.append((msgspec.structs.replace(done.profile, words=words), text))
         return told
+
+    def _then(
+        self,
+        at: int,
+        before: Profile,
+        events: Sequence[tuple[int, Event]],
+        done: AppliedAll,
+        partition: int,
+    ) -> Profile:
+        """The state after an example of a run, as far as it is spoken of.
+
+        What a user did later in the run is not: how runs are cut makes no difference. No interest
+        has shifted since: the shift is the one that the whole run has left.
+        """
+        if at + 1 >= len(done.examples):
+            return done.profile
+        if (standing := done.standings.get(at)) is not None:
+            return msgspec.structs.replace(done.profile, **standing._asdict())
+        # A shift is known only after the whole run: few users have one amid it.
+        upto = done.examples[at].offset
+        head = [(offset, event) for offset, event in events if offset <= upto]
+        return counted(before, head, partition, self._model, done.profile.shift)
 
     def of(self, user_id: str, profile: Profile) -> tuple[Words, ProfileText]:
         """What is said of a user whose praise has just moved, and the record that says it."""

@@ -7,6 +7,7 @@ Names stay as the shop writes them. Nothing names the user.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -77,7 +78,7 @@ class Words(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 NO_WORDS = Words()
 
-_CJK = "\u4e00", "\u9fff"
+_CJK = re.compile("[\u4e00-\u9fff]")
 
 
 def language_of(words: Words) -> WordsLanguage:
@@ -86,9 +87,8 @@ def language_of(words: Words) -> WordsLanguage:
     >>> language_of(Words(category=Share("厨房", 3, 5))), language_of(Words())
     ('zh', 'en')
     """
-    first, last = _CJK
     names = (words.category.name, words.brand.name, words.turned.to, words.praises.name)
-    return "zh" if any(first <= c <= last for name in names for c in name) else "en"
+    return "zh" if _CJK.search(" ".join(names)) else "en"
 
 
 @lru_cache(maxsize=4096)

@@ -15,8 +15,9 @@ from features.catalog import Catalog
 from features.drift_river import PageHinkleyDetector
 from features.interest import InterestConfig, ItemSpace, category_name
 from features.profile import MAX_STEPS, InterestModel, apply_all, features
+from features.profile_draft import MOMENTS
 from features.profile_state import EMPTY, Profile, decode, encode
-from features.words import MOMENTS, Describer
+from features.words import Describer
 from features.words_text import MAX_CHARS, MAX_NAME, Share, Turn, Words, text_of
 from stream.events import Event, ItemVector, ProfileText, decode_profile_text
 from stream.shop import Shop, ShopConfig
