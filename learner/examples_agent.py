@@ -38,7 +38,7 @@ from learner.referee import for_serving
 from learner.snapshot import Saved, Snapshots
 from learner.state import READER, load_learner, part, save_learner, under
 from learner.versions_agent import VersionsAgent
-from stream.batching import Record, Run
+from stream.batching import Record
 from stream.clock import Clock
 from stream.connect import KafkaConfig
 from stream.errors import BadRecord, Unavailable
@@ -63,7 +63,6 @@ from stream.metrics import (
 )
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_time import LATEST_MS
-from stream.refusals import Refusals
 from stream.tenants import told
 from stream.topics import Topics
 from stream.variants import everybody
@@ -158,7 +157,6 @@ class ExamplesAgent:
             clock=clock,
             tenant=tenant,
         )
-        self._refusals = Refusals(ROLE, kafka, publisher, clock)
         self._clock = clock
         self._waiting: list[Example] = []
         self._held: list[Acks] = []
@@ -216,16 +214,11 @@ class ExamplesAgent:
         """Whether a checkpoint includes all that was given."""
         return not (self._waiting or self._held or self._publishing.locked())
 
-    async def take(self, run: Run, delivery: Acks) -> None:
-        """Step 1: add a run to the micro-batch in the making."""
-        found, refused = self._refusals.read(run, read_example)
-        await self._refusals.publish(refused)
-        self.add(found, delivery)
-        self.given({run.partition: run.last_offset + 1})
-        await self.work()
-
     def add(self, found: Sequence[Example], delivery: Acks) -> None:
-        """Take examples in, which count as learnt once their delivery is acknowledged."""
+        """Step 1: add examples to the micro-batch in the making.
+
+        They count as learnt once their delivery is acknowledged.
+        """
         if not self._waiting:
             self._waiting_since_s = self._clock.monotonic_s()
         for example in found:
@@ -235,7 +228,7 @@ class ExamplesAgent:
                 self._waiting.append(example)
         self._held.append(delivery)
 
-    def given(self, consumed: Mapping[int, int], *, anew: bool = True) -> None:
+    def given(self, consumed: Mapping[int, int], *, anew: bool) -> None:
         """Take note how far this learner was given all that concerns it, by partition.
 
         It never goes back, unless `anew`: then reading has gone back.

@@ -114,8 +114,7 @@ class ShopsAgent:
         self.agents: dict[str, ExamplesAgent] = {}
         self._without: dict[str, dict[int, int]] = {}
         for tenant in sorted(self._known):
-            has_some = (folder_of(folder, tenant) / "checkpoints").is_dir()
-            if has_some or not self._several:
+            if not self._several or (folder_of(folder, tenant) / "checkpoints").is_dir():
                 self.agents[tenant] = make(tenant)
             else:
                 self._without[tenant] = {}

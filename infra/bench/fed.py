@@ -222,13 +222,24 @@ def learner(folder: Path) -> Take:
     from learner.drift_river import default_detectors
     from learner.examples_agent import ExamplesAgent
     from learner.online import OnlineLearner
+    from learner.shops_agent import ShopsAgent
 
-    agent = ExamplesAgent(
+    def make(_: str) -> ExamplesAgent:
+        return ExamplesAgent(
+            kafka=KAFKA,
+            learner=OnlineLearner(catalogue(384), LearnerConfig(), default_detectors()),
+            publisher=Nowhere(),
+            folder=folder / "models",
+            clock=SystemClock(),
+        )
+
+    agent = ShopsAgent(
         kafka=KAFKA,
-        learner=OnlineLearner(catalogue(384), LearnerConfig(), default_detectors()),
         publisher=Nowhere(),
-        folder=folder / "models",
         clock=SystemClock(),
+        folder=folder / "models",
+        lock=asyncio.Lock(),
+        make=make,
     )
 
     def take(first: int, last: int) -> None:

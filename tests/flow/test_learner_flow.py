@@ -18,6 +18,7 @@ from learner.catalogue_agent import CatalogueAgent
 from learner.config import CandidateConfig, LearnerConfig, ModelConfig, TrainConfig
 from learner.examples_agent import ExamplesAgent
 from learner.online import OnlineLearner
+from learner.shops_agent import ShopsAgent
 from learner.snapshot import load_version
 from learner.state import save_learner
 from stream.batching import PlainRecord, Run
@@ -166,6 +167,18 @@ class Receipt:
         return True
 
 
+def of_one_shop(agent: ExamplesAgent, wire: Wire, folder: Path) -> ShopsAgent:
+    """What gives an agent its runs."""
+    return ShopsAgent(
+        kafka=KafkaConfig(),
+        publisher=wire,
+        clock=ManualClock(),
+        folder=folder,
+        lock=agent.lock,
+        make=lambda _: agent,
+    )
+
+
 class Process:
     """One life of the learner role on a folder."""
 
@@ -187,12 +200,13 @@ class Process:
             teaches=teaches,
         )
         self.agent.restore()
+        self.shops = of_one_shop(self.agent, wire, folder)
 
     async def take(self, given: Sequence[Run]) -> list[Receipt]:
         receipts = []
         for run in given:
             receipts.append(Receipt())
-            await self.agent.take(run, receipts[-1])
+            await self.shops.take(run, receipts[-1])
         return receipts
 
 

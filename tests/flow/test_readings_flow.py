@@ -44,6 +44,7 @@ from tests.flow.test_learner_flow import (
     Wire,
     catalogue,
     example,
+    of_one_shop,
 )
 from tests.flow.test_profile_flow import (
     START_MS,
@@ -133,11 +134,12 @@ class Learner:
             reader=self.reader if reads else None,
         )
         self.agent.restore()
+        self.shops = of_one_shop(self.agent, wire, folder)
 
     async def take(self, runs: Sequence[Run]) -> list[Receipt]:
         receipts = [Receipt() for _ in runs]
         for run, receipt in zip(runs, receipts, strict=True):
-            await self.agent.take(run, receipt)
+            await self.shops.take(run, receipt)
         return receipts
 
     def readings(self) -> list[Reading]:
@@ -182,7 +184,7 @@ def test_nothing_is_acknowledged_before_its_readings_are_out(tmp_path: Path) -> 
         receipts = [Receipt() for _ in range(2)]
         with pytest.raises(KilledError):
             for run, receipt in zip(reviews(0, 20), receipts, strict=True):
-                await first.agent.take(run, receipt)
+                await first.shops.take(run, receipt)
         assert not any(receipt.acked for receipt in receipts)
         # What was learnt before the crash is in no checkpoint, and is learnt again.
         second = Learner(tmp_path, Wire())

@@ -7,6 +7,7 @@ checkpoints and versions are values in memory. With a folder, everything is the 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from learner import examples_agent
 from learner.cleaning import REASONS
 from learner.config import LearnerConfig, ModelConfig, TrainConfig
 from learner.online import OnlineLearner
+from learner.shops_agent import ShopsAgent
 from learner.snapshot import Saved
 from stream.batching import Run
 from stream.clock import Clock
@@ -194,8 +196,6 @@ class LearnerWorker(Member):
         Where it keeps its checkpoints: on the disk, or in memory for the plain learner.
     """
 
-    agent_class: type[examples_agent.ExamplesAgent] = examples_agent.ExamplesAgent
-
     def __init__(  # noqa: PLR0913 - a process needs that much
         self,
         name: str,
@@ -214,12 +214,21 @@ class LearnerWorker(Member):
             OnlineLearner(catalog, CONFIG) if isinstance(folder, Path) else PlainLearner(catalog)
         )
         kept: Any = folder
-        self._agent = self.agent_class(
+        publisher, lock = SimPublisher(broker, rng), asyncio.Lock()
+        self._agent = ShopsAgent(
             kafka=kafka,
-            learner=learner,
-            publisher=SimPublisher(broker, rng),
-            folder=kept,
+            publisher=publisher,
             clock=clock,
+            folder=kept,
+            lock=lock,
+            make=lambda _: examples_agent.ExamplesAgent(
+                kafka=kafka,
+                learner=learner,
+                publisher=publisher,
+                folder=kept,
+                clock=clock,
+                lock=lock,
+            ),
         )
         self._agent.restore()
 
@@ -245,7 +254,7 @@ class LearnerWorker(Member):
 
     def start_offset(self, tp: TP) -> int | None:
         """Where it has learnt to, for sure."""
-        return self._agent.start_offsets().get(tp[1])
+        return self._agent.agents[""].start_offsets().get(tp[1])
 
 
 def checkpoint_in(folder: Path | Folder) -> Checkpoint:
