@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +12,7 @@ import msgspec
 from kafka.errors import KafkaError
 
 from learner.search.fusion import HeadState, SearchHead, fits
+from learner.snapshot import replace_file
 from serving.recommend import Recommender
 from serving.search.answers import SearchAnswers
 from serving.search.config import SearchConfig
@@ -31,7 +32,7 @@ LOOK_S = 1.0
 """Pause between two looks at what was clicked."""
 
 KEEP_S = 60.0
-"""Pause between two copies of what was learnt on the disk."""
+"""Pause between two copies of what a shop's search has learnt on the disk."""
 
 
 class SearchParts:
@@ -97,6 +98,7 @@ class Clicks:
         self._files = files
         self._looked_s = self._kept_s = time.monotonic()
         self._written: dict[str, int] = {}
+        self._turns = itertools.cycle(searches)  # One at a time: a request waits for each.
 
     def follow(self) -> None:
         """Learn what was clicked since the last look; at most every second."""
@@ -108,27 +110,24 @@ class Clicks:
             self._reader.poll(self._hear, 0.0)
         except (Unavailable, KafkaError) as error:
             _log.warning("clicks on searches aren't followed now: %s", error)
-        if now_s - self._kept_s >= KEEP_S:
-            self.keep()
+        if now_s - self._kept_s >= KEEP_S / len(self._searches):
+            self._kept_s = now_s
+            self._keep(next(self._turns))
 
     def keep(self) -> None:
         """Write what was learnt since the last time to the disk, if it takes it."""
-        self._kept_s = time.monotonic()
+        for tenant in self._searches:
+            self._keep(tenant)
+
+    def _keep(self, tenant: str) -> None:
+        state = self._searches[tenant].engine.head.state
+        if state.lists == self._written.get(tenant, 0):
+            return
         try:
-            self._keep()
+            replace_file(self._files[tenant], msgspec.json.encode(state))
         except OSError as error:
             _log.warning("what search has learnt can't be kept now: %s", error)
-
-    def _keep(self) -> None:
-        for tenant, searches in self._searches.items():
-            state = searches.engine.head.state
-            if state.lists == self._written.get(tenant, 0):
-                continue
-            file = self._files[tenant]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            new = file.with_suffix(".new")
-            new.write_bytes(msgspec.json.encode(state))
-            os.replace(new, file)
+        else:
             self._written[tenant] = state.lists
 
     def close(self) -> None:

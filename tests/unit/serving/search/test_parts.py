@@ -50,6 +50,22 @@ def test_a_disk_that_takes_nothing_stops_no_search(
     assert "can't be kept" in caplog.text
 
 
+def test_each_shop_has_its_turn_to_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts, searches = searches_of(tmp_path)
+    clicks = parts.clicks(searches)
+    assert clicks is not None
+    for one in searches.values():
+        one.engine.head.state.lists = 7
+    monkeypatch.setattr(clicks._reader, "poll", lambda *_: 0)
+    monkeypatch.setattr("serving.search.parts.LOOK_S", 0.0)
+    monkeypatch.setattr("serving.search.parts.KEEP_S", 0.0)
+    kept = []
+    for _ in range(2):
+        clicks.follow()
+        kept.append(len(list(tmp_path.rglob("*.json"))))
+    assert kept == [1, 2]
+
+
 def test_a_beginning_that_nothing_completes_is_no_search_in_vain(tmp_path: Path) -> None:
     _, searches = searches_of(tmp_path)
     made = [
