@@ -136,23 +136,22 @@ class Head:
 
     def predict(self, score_N: Floats, place_N: Ints) -> Floats:
         """Probability of a click."""
-        logit_N = basis(self.knots_K, score_N, place_N) @ self.weights_D
-        return sigmoid(hats(self.bends_K, logit_N) @ self.bent_K)
+        return self._bent(basis(self.knots_K, score_N, place_N) @ self.weights_D)
 
     def learn(self, score_N: Floats, place_N: Ints, click_N: Floats) -> Floats:
         """Predict, then learn; returns what was predicted."""
-        predicted_N = self.predict(score_N, place_N)
-        self._judge(predicted_N, click_N)
         logit_N = basis(self.knots_K, score_N, place_N) @ self.weights_D
+        predicted_N = self._bent(logit_N)
+        self._judge(predicted_N, click_N)
         self._draw_knots(score_N, logit_N)
         half_life = min(max(self.shown / 2, LEAST_HALF_LIFE), HALF_LIFE)
         fade = 0.5 ** (len(score_N) / half_life)
         x_ND = basis(self.knots_K, score_N, place_N)
         # The line over the logits first: it is learnt from logits that don't know these clicks.
-        z_NK, now_N = hats(self.bends_K, logit_N), self.predict(score_N, place_N)
+        z_NK, first_N = hats(self.bends_K, logit_N), x_ND @ self.weights_D
+        now_N = self._bent(first_N)
         self.bent_K = _step(self.bent_K, self.bend_curve_KK, fade, z_NK, now_N, click_N)
-        first_N = sigmoid(x_ND @ self.weights_D)
-        self.weights_D = _step(self.weights_D, self.curve_DD, fade, x_ND, first_N, click_N)
+        self.weights_D = _step(self.weights_D, self.curve_DD, fade, x_ND, sigmoid(first_N), click_N)
         self.shown += len(score_N)
         return predicted_N
 
@@ -168,6 +167,9 @@ class Head:
         """Predicted clicks by observed ones, of the newest predictions."""
         _, predicted, clicks = self.told_B3.sum(axis=0)
         return float(predicted / clicks) if clicks else 1.0
+
+    def _bent(self, logit_N: Floats) -> Floats:
+        return sigmoid(hats(self.bends_K, logit_N) @ self.bent_K)
 
     def _judge(self, predicted_N: Floats, click_N: Floats) -> None:
         self.told_B3 *= 0.5 ** (len(predicted_N) / (HALF_LIFE / 4))
@@ -225,17 +227,13 @@ class Calibration:
     >>> for _ in range(20):
     ...     _ = found.learn("home", score, place, np.tile([0.0, 1.0], 500))
     >>> low, high = found.predict("home", score[:2], place[:2])
-    >>> bool(low < 0.1 < 0.9 < high), found.knows("mail")
+    >>> bool(low < 0.1 < 0.9 < high), "mail" in found.heads
     (True, False)
     """
 
     def __init__(self) -> None:
         self.heads: dict[str, Head] = {}
         self.all = Head()
-
-    def knows(self, surface: str) -> bool:
-        """Whether a surface has weights of its own."""
-        return surface in self.heads
 
     def predict(self, surface: str, score_N: Floats, place_N: Ints) -> Floats:
         """Probability that each item shown on a surface is clicked."""
@@ -244,7 +242,6 @@ class Calibration:
     def learn(self, surface: str, score_N: Floats, place_N: Ints, click_N: NDArray[Any]) -> Floats:
         """Predict, then learn what was shown on a surface; returns what was predicted."""
         click_N = click_N.astype(np.float64)
-        predicted_N = self.predict(surface, score_N, place_N)
         head = self.heads.get(surface)
         if head is None and surface and len(self.heads) < MOST_HEADS:  # nameless: that of all
             head = Head(
@@ -254,10 +251,8 @@ class Calibration:
                 bends_K=self.all.bends_K.copy(),
             )
             self.heads[surface] = head
-        if head is not None:
-            head.learn(score_N, place_N, click_N)
-        self.all.learn(score_N, place_N, click_N)
-        return predicted_N
+        predicted_N = self.all.learn(score_N, place_N, click_N)
+        return predicted_N if head is None else head.learn(score_N, place_N, click_N)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that is learnt, as named arrays."""
