@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.catalog import Catalog
+from learner.evidence import TOGETHER_FADE
 from serving.ranker import Floats, Rows
 
 MOST_CARRIERS = 3
@@ -26,9 +27,7 @@ _SPEAKS = 1e-9
 """Less evidence than this is none, whatever the settings say."""
 
 _HEARD = 16
-_FADE = np.float32(0.8)
-"""How many of the newest steps speak, and how much less each older one's text says: as the model's
-own evidence fades."""
+"""How many of the newest steps speak."""
 
 
 class Least(NamedTuple):
@@ -82,5 +81,5 @@ def _by_text(rows_NP: Rows, past_NT: Rows, catalog: Catalog, least: float) -> Fl
     age_T = np.arange(steps - 1, -1, -1)
     alike_NPT = vectors[np.maximum(rows_NP, 0)] @ vectors[np.maximum(past_NT, 0)].transpose(0, 2, 1)
     heard_NPT = (alike_NPT >= least) & (past_NT >= 0)[:, None]
-    said: Floats = np.where(heard_NPT, alike_NPT * _FADE**age_T, 0.0).astype(np.float32)
+    said: Floats = np.where(heard_NPT, alike_NPT * TOGETHER_FADE**age_T, 0.0).astype(np.float32)
     return said
