@@ -76,7 +76,7 @@ class Dispatch:
             made.update(zip(places, some, strict=True))
         if desk is not None:
             for place, plan in planned.items():
-                made[place] = desk.complete(asks[place], plan, made[place])
+                made[place] = self._complete(desk, asks[place], plan, made[place])
         return [made[place] for place in range(len(asks))]
 
     def empty(self, ask: Ask, path: AnswerPath) -> Recommendation:
@@ -119,6 +119,16 @@ class Dispatch:
         except Exception:
             _log.exception("the question %s failed", ask.recommendation_id)
             return None
+
+    def _complete(
+        self, desk: Desk, ask: Ask, plan: Planned, made: Recommendation
+    ) -> Recommendation:
+        """Put answer and list together; where that fails on us, there is neither."""
+        try:
+            return desk.complete(ask, plan, made)
+        except Exception:
+            _log.exception("the list of the question %s failed", ask.recommendation_id)
+            return self._told(desk, ask, None)
 
     def _told(self, desk: Desk, ask: Ask, plan: Planned | None) -> Recommendation:
         """An answer without a list."""

@@ -191,6 +191,19 @@ def test_one_that_fails_on_us_costs_nobody_else_their_answer(
     assert (broken.answer.route, whole.answer.value) == ("unknown", "2.5 kg")
 
 
+def test_one_whose_list_fails_on_us_costs_nobody_else_their_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> Recommendation:
+        raise RuntimeError
+
+    monkeypatch.setattr(world.desk, "complete", failing)
+    broken, whole = world.ask("Find me a fan under 50", "How heavy is it?", context_item="fan")
+    assert isinstance(broken.answer, Answer)
+    assert isinstance(whole.answer, Answer)
+    assert (broken.items, broken.answer.route, whole.answer.value) == ((), "unknown", "2.5 kg")
+
+
 def test_a_question_that_comes_twice_gets_the_first_answer(world: World) -> None:
     [first] = world.ask("How heavy is it?", context_item="fan", request_id="same")
     world.shops.apply(
