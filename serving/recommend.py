@@ -40,6 +40,9 @@ from stream.events import (
 from stream.metrics import EXPLORED_PLACES
 from stream.variants import CONTROL
 
+_NOTHING: tuple[Rows, Floats] = (np.empty(0, np.int32), np.empty(0, np.float32))
+"""What stands where all places are for sale, before any of them is sold."""
+
 _KIND_OF: dict[str, Kind] = {kind: kind for kind in KINDS}
 
 
@@ -135,8 +138,11 @@ class Recommender:
 
         new_N = self._new_rows()
         taken_N = self.ranker.taken(new_N)
-        lists = []
+        lists: list[tuple[Rows, Floats]] = []
         for row, ask in enumerate(asks):
+            if ask.kind == "ad":
+                lists.append(_NOTHING)
+                continue
             best_P = rows_BP[row][rows_BP[row] != NOWHERE]
             rows_P = self._explorer.place(
                 best_P, rows_BK[row], new_N, taken_N, ask.recommendation_id
@@ -152,8 +158,6 @@ class Recommender:
         made = self._teller.items(lists, histories, known, self.ranker)
         if self.sponsored is not None:
             made = self.sponsored.into(asks, made, histories, self.ranker, now_ms)
-        else:
-            made = [() if ask.kind == "ad" else one for ask, one in zip(asks, made, strict=True)]
         return [
             self._answer(ask, items, path, user)
             for ask, items, path, user in zip(asks, made, paths, features, strict=True)
@@ -179,8 +183,10 @@ class Recommender:
             self.index.mask(ask.filters, ask.kind),
             self._hidden(ask, [], 0),
         )
-        rows_P = fill_rows(np.empty(0, np.int32), ask.k, open_rows)
-        scores_P = np.zeros(len(rows_P), np.float32)
+        rows_P, scores_P = _NOTHING
+        if ask.kind != "ad":
+            rows_P = fill_rows(rows_P, ask.k, open_rows)
+            scores_P = _fill_scores(scores_P, len(rows_P))
         [items] = self._teller.items([(rows_P, scores_P)], [[]], [user], self.ranker)
         plain = self._answer(ask, items, path, user)
         return msgspec.structs.replace(plain, model_version=None)

@@ -51,7 +51,7 @@ class Sponsored:
         now_ms: int,
     ) -> list[Items]:
         """The lists of a micro-batch with their ads; `now_ms` is the time of the histories."""
-        made = [() if ask.kind == "ad" else items for ask, items in zip(asks, lists, strict=True)]
+        made = list(lists)
         places = [self._for_sale(ask) for ask in asks]
         buyers = [n for n, free in enumerate(places) if free]
         if not buyers or not self._index.of_kind("ad"):

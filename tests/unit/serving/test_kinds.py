@@ -48,6 +48,10 @@ def test_content_is_shown_on_its_surface_alone() -> None:
     }
 
 
+def test_nothing_stands_unsold_where_every_place_is_for_sale() -> None:
+    assert shown(stocked(), "ads") == set()
+
+
 def test_an_item_may_become_another_kind() -> None:
     index = stocked()
     product = msgspec.structs.replace(index.catalog.item(index.catalog.row("brewing")))
