@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from learner.texts.words import stem
+
 MAX_WORDS = 4_096
 """Of one text: a description beyond that says nothing new."""
 
@@ -111,23 +113,6 @@ def terms(words: Iterable[Word]) -> list[str]:
         for part in word.parts:
             found += (part, STEM_MARK + stem(part))
     return found
-
-
-def stem(word: str) -> str:
-    """A word without an English plural.
-
-    >>> [stem(word) for word in ("batteries", "cases", "glass", "usb", "headphones", "bus")]
-    ['battery', 'case', 'glass', 'usb', 'headphone', 'bus']
-    """
-    if len(word) <= 3 or not word.endswith("s"):  # noqa: PLR2004
-        return word
-    if word.endswith("ies") and not word.endswith(("eies", "aies")):
-        return word[:-3] + "y"
-    if word.endswith(("us", "ss", "is")):
-        return word
-    if word.endswith(("ches", "shes", "sses", "xes", "zes")):
-        return word[:-2]
-    return word[:-1]
 
 
 def _words(text: str) -> Iterator[Word]:

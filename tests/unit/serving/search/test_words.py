@@ -30,7 +30,13 @@ def test_two_ways_to_write_one_thing_are_one(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("query", "text"),
-    [("LPE6N", "LP-E6N"), ("iphone 7", "iPhone7"), ("laptop", "Laptops"), ("茶壶", "红茶壶")],
+    [
+        ("LPE6N", "LP-E6N"),
+        ("iphone 7", "iPhone7"),
+        ("laptop", "Laptops"),
+        ("size", "Sizes"),
+        ("茶壶", "红茶壶"),
+    ],
 )
 def test_words_of_a_query_are_among_those_of_the_text(query: str, text: str) -> None:
     found = terms(split(text))
