@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from infra.demo.fates import Place
+from stream.access import refusal
 from stream.batching import Record
 from stream.connect import KafkaConfig
 from stream.errors import Unavailable
@@ -27,15 +29,30 @@ class Placed(NamedTuple):
 
 
 def open_reader(kafka: KafkaConfig) -> KafkaConsumer:
-    """A consumer that belongs to no group and commits nothing; it sees what is committed."""
-    return KafkaConsumer(
-        **kafka.client_settings(),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=100,
-    )
+    """A consumer that belongs to no group and commits nothing; it sees what is committed.
+
+    Raises
+    ------
+    Unavailable
+        If no broker answers.
+    Halt
+        If it refuses our login.
+    """
+    try:
+        return KafkaConsumer(
+            **kafka.client_settings(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=100,
+        )
+    except KafkaError as error:
+        msg = (
+            f"no Kafka broker answers at {kafka.bootstrap_servers} ({error}): is it running, and "
+            "is the address right (--bootstrap-servers HOST:PORT)?"
+        )
+        raise refusal(error, kafka) or Unavailable(msg) from error
 
 
 def partitions_of(consumer: KafkaConsumer, topics: Iterable[str]) -> list[TopicPartition]:

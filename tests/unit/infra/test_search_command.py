@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
+from kafka.errors import KafkaTimeoutError
 
 from infra import search as asking
-from infra.cli import cli
+from infra.cli import EXIT_ERROR, cli, run
+from infra.demo import reading
 from stream.batching import PlainRecord
 from stream.connect import KafkaConfig
 from stream.events import (
@@ -103,3 +105,16 @@ def test_misses_are_one_shops(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(asking, "read_topic", lambda *_: iter(told))
         done = CliRunner().invoke(cli, [*shop, tenant], catch_exceptions=False)
         assert done.output.split() == ["1", query]
+
+
+def test_a_broker_that_is_away_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(**_: object) -> None:
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(reading, "KafkaConsumer", away)
+    for words in (["search", "tea"], ["search", "misses"], ["ask", "How heavy?"]):
+        assert run(words) == EXIT_ERROR
+        said = capsys.readouterr().err
+        assert said.startswith("tidemill: no Kafka broker answers at localhost:9092")
