@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,12 +35,12 @@ from stream.batching import Record, Run
 from stream.broadcast import BroadcastReader
 from stream.clock import Clock
 from stream.connect import KafkaConfig
-from stream.errors import BadRecord, Unavailable
+from stream.errors import Unavailable
 from stream.events import Calibrated, Outcome, decode_calibrated, decode_outcome, msgpack_encode
 from stream.metrics import CALIBRATION_ERROR, CALIBRATION_RATIO
 from stream.outgoing import Outgoing, Publishes
 from stream.parse_faults import decode_own
-from stream.refusals import Refusals, Refused
+from stream.refusals import Refusals
 from stream.topics import Topics
 
 ROLE = "calibration"
@@ -126,12 +126,11 @@ class CalibrationAgent:
         if not self.learns:
             receipt.ack()
             return
-        refused: list[Refused] = []
-        for tenant, (outcomes, end) in self._by_shop(run, refused).items():
+        told, refused = self._refusals.read(run, _read)
+        for tenant, (outcomes, end) in self._by_shop(run.partition, told).items():
             shop = self._shops.setdefault(tenant, _Shop())
             shop.learn(outcomes)
             shop.offsets[str(run.partition)] = end
-        self._refusals.count(run, refused)
         await self._refusals.publish(refused)
         self._held.append(receipt)
         await self.tick()
@@ -172,21 +171,19 @@ class CalibrationAgent:
                 CALIBRATION_ERROR.labels(surface=surface, tenant=tenant).set(head.error)
                 CALIBRATION_RATIO.labels(surface=surface, tenant=tenant).set(head.ratio)
 
-    def _by_shop(self, run: Run, refused: list[Refused]) -> Mapping[str, tuple[list[Outcome], int]]:
+    def _by_shop(
+        self, partition: int, told: Iterable[tuple[int, Outcome]]
+    ) -> Mapping[str, tuple[list[Outcome], int]]:
+        """Each shop's outcomes that it hasn't learnt yet, and the offset behind them."""
         found: dict[str, tuple[list[Outcome], int]] = {}
-        for record in run.records:
-            try:
-                told = decode_own(record.value, decode_outcome, "an outcome", "the profile")
-            except BadRecord as error:
-                refused.append(Refused(run.topic, run.partition, record, error, tries=1))
-                continue
-            tenant = told.tenant or ""
+        for offset, outcome in told:
+            tenant = outcome.tenant or ""
             known = self._shops.get(tenant)
-            if known is not None and record.offset < known.offsets.get(str(run.partition), 0):
+            if known is not None and offset < known.offsets.get(str(partition), 0):
                 continue
             outcomes, _ = found.setdefault(tenant, ([], 0))
-            outcomes.append(told)
-            found[tenant] = (outcomes, record.offset + 1)
+            outcomes.append(outcome)
+            found[tenant] = (outcomes, offset + 1)
         return found
 
     def _said(self, tenant: str, shop: _Shop) -> Calibrated:
@@ -200,6 +197,10 @@ class CalibrationAgent:
             errors={surface: head.error for surface, head in heads.items()},
             waiting=shop.labels.waiting,
         )
+
+
+def _read(record: Record) -> tuple[int, Outcome]:
+    return record.offset, decode_own(record.value, decode_outcome, "an outcome", "the profile")
 
 
 def add_calibration(
