@@ -19,6 +19,7 @@ import tantivy
 from numpy.typing import NDArray
 from tantivy import FieldType, Occur, Order, Query
 
+from serving.answers.fields import source_text
 from serving.index import category_labels
 from serving.ranker import Rows
 from serving.search.words import STEM_MARK, Word, fold, split, terms
@@ -333,16 +334,7 @@ def _phrases(words: Document) -> set[str]:
 def _attributes(item: ItemVector) -> str:
     """Names and values; of what an item doesn't have, nothing."""
     return " ".join(
-        name if value is True else f"{name} {_written(value)}"
+        name if value is True else f"{name} {source_text(value)}"
         for name, value in item.attributes.items()
         if value is not False
     )
-
-
-def _written(value: str | float | bool) -> str:
-    """A whole number without its point.
-
-    >>> _written(220.0), _written(1.5), _written("oak")
-    ('220', '1.5', 'oak')
-    """
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -50,6 +50,11 @@ def test_chinese_is_found_by_part(query: str) -> None:
     assert search(query) == ["t1"]
 
 
+def test_a_number_of_an_attribute_is_found_as_it_stands_in_the_record() -> None:
+    made = engine((item("a", "Valve", attributes={"part number": 1_234_567.0}),))
+    assert ids(made, made.find(Ask("1234567", 5))) == ["a"]
+
+
 def test_an_attribute_is_found() -> None:
     assert search("noise cancelling") == ["s1"]
 
